@@ -1,0 +1,1 @@
+//! Authentication of both programs: token digests and token sources.

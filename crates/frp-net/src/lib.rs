@@ -1,0 +1,1 @@
+//! Sockets of frp: dial, listen, TLS, name resolution and process limits.

@@ -1,0 +1,1 @@
+//! The frp client, as a library with a thin main.

@@ -1,0 +1,1 @@
+//! The frp server, as a library with a thin main.
