@@ -1,1 +1,7 @@
-//! The frp server, as a library with a thin main.
+//! The frp server: logs clients in, opens the public ports they ask for, and joins users to their work connections.
+
+#![forbid(unsafe_code)]
+
+mod ids;
+mod pending;
+mod ports;
