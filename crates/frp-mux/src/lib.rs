@@ -1,1 +1,15 @@
 //! yamux: many streams over one connection, a core without I/O and a thin tokio side.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod driver;
+mod error;
+mod session;
+mod stream;
+
+pub use config::{Config, INITIAL_WINDOW};
+pub use driver::Driver;
+pub use error::{GoAwayReason, OpenError, ProtocolError, SessionEnd};
+pub use session::Session;
+pub use stream::MuxStream;
