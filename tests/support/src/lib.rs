@@ -1,0 +1,37 @@
+//! What the tests of whole programs stand on. Nothing here is shipped.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`programs`] | which frps and which frpc a run tests: ours, or the original's of some release |
+//! | [`process`] | a running program with its output, waited for line by line |
+//! | [`ports`] | free ports of loopback, never given twice |
+//! | [`service`] | local services: echo over TCP and UDP, a counting sink, a slow one |
+//! | [`traffic`] | what users do: requests, checked bulk in both directions |
+//! | [`tunnel`] | an frps and an frpc with their configuration, started and ready |
+//!
+//! Every wait has an upper bound, [`LONG`], after which the test fails with what was waited for; no test sleeps
+//! for a length of time and hopes.
+
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+pub mod ports;
+pub mod process;
+pub mod programs;
+pub mod service;
+pub mod traffic;
+pub mod tunnel;
+
+/// The upper bound of a wait for something that must happen; far longer than it takes.
+pub const LONG: Duration = Duration::from_secs(30);
+
+/// Fails with `what` when `future` takes longer than [`LONG`].
+///
+/// # Errors
+/// The wait was in vain.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> anyhow::Result<T> {
+    tokio::time::timeout(LONG, future)
+        .await
+        .map_err(|_| anyhow::anyhow!("waited {LONG:?} in vain for {what}"))
+}

@@ -1,0 +1,105 @@
+//! Which programs a run tests.
+//!
+//! | variable | meaning | default |
+//! | --- | --- | --- |
+//! | `FRP_REF` | a folder that holds `vX.Y.Z/frps` and `vX.Y.Z/frpc` of the original | unset: comparisons are skipped |
+//! | `FRP_SERVER` | `ours`, or a release such as `v0.70.1` | `ours` |
+//! | `FRP_CLIENT` | likewise | `ours` |
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, ensure};
+
+/// One of the two programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The server.
+    Frps,
+    /// The client.
+    Frpc,
+}
+
+impl Role {
+    /// Its file name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Frps => "frps",
+            Self::Frpc => "frpc",
+        }
+    }
+}
+
+/// Who made a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Maker {
+    /// This repository.
+    Ours,
+    /// The original, of that release (`v0.70.1`).
+    Original(String),
+}
+
+impl Maker {
+    /// The maker that the environment chose for `role`.
+    #[must_use]
+    pub fn from_env(role: Role) -> Self {
+        let variable = match role {
+            Role::Frps => "FRP_SERVER",
+            Role::Frpc => "FRP_CLIENT",
+        };
+        match env::var(variable) {
+            Ok(release) if release.starts_with('v') => Self::Original(release),
+            _ => Self::Ours,
+        }
+    }
+
+    /// The executable of `role`.
+    ///
+    /// # Errors
+    /// Ours cannot be built, or `FRP_REF` does not hold the release.
+    pub fn executable(&self, role: Role) -> Result<PathBuf> {
+        match self {
+            Self::Ours => ours(role),
+            Self::Original(release) => {
+                let folder =
+                    env::var_os("FRP_REF").context("FRP_REF names no folder of the original's binaries")?;
+                let path = PathBuf::from(folder).join(release).join(role.name());
+                ensure!(path.is_file(), "{} is not there", path.display());
+                Ok(path)
+            }
+        }
+    }
+}
+
+/// Whether both sides of this run are ours.
+#[must_use]
+pub fn both_ours() -> bool {
+    Maker::from_env(Role::Frps) == Maker::Ours && Maker::from_env(Role::Frpc) == Maker::Ours
+}
+
+/// Our program, built once for the test process with the profile the tests were built with.
+fn ours(role: Role) -> Result<PathBuf> {
+    static FOLDER: OnceLock<std::result::Result<PathBuf, String>> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    let folder = folder.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok(folder.join(role.name()))
+}
+
+/// `target/debug` or `target/release`, with both programs in it.
+fn build() -> Result<PathBuf> {
+    let test = env::current_exe().context("find this test")?;
+    let folder =
+        test.parent().and_then(|deps| deps.parent()).context("a test lies in target/<profile>/deps")?;
+    let release = folder.file_name().is_some_and(|name| name == "release");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "-p", "frps", "-p", "frpc"]);
+    if release {
+        cargo.arg("--release");
+    }
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    ensure!(cargo.status().context("run cargo build")?.success(), "cargo build failed");
+    Ok(folder.to_owned())
+}
