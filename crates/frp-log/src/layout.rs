@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn control_characters_are_escaped_and_other_text_is_kept() {
         let mut line = String::new();
-        write!(Escaped(&mut line), "a\n{}\tö\u{9b}\x7f", "\x1b[2J").unwrap();
+        write!(Escaped(&mut line), "a\n\x1b[2J\tö\u{9b}\x7f").unwrap();
         assert_eq!(line, "a\\n\\u{1b}[2J\tö\\u{9b}\\u{7f}");
     }
 }
