@@ -1,0 +1,19 @@
+//! Every bound of the wire. All are in bytes unless their name says otherwise.
+
+/// Longest body of a version 1 message. Readers refuse a longer one before they wait for it, and our writer
+/// refuses to send one, because no peer would take it. Upstream golib `msg/json`.
+pub const MAX_MESSAGE: usize = 10_240;
+
+/// Deepest nesting of arrays and objects in a message body; one level more is an error. The bound of Go's
+/// `encoding/json`.
+pub const MAX_JSON_DEPTH: usize = 10_000;
+
+/// How many first bytes of a connection to the server's `bindPort` decide what it is: the length of
+/// `GET /~!frp`. Upstream golib `net/mux`.
+pub const SNIFF_LEN: usize = 10;
+
+/// Length of the magic that opens every stream of wire version 2. Upstream `pkg/proto/wire/wire.go`.
+pub const V2_MAGIC_LEN: usize = 7;
+
+/// Length of the initialisation vector in front of every AES-CFB stream.
+pub const IV_LEN: usize = 16;
