@@ -25,7 +25,7 @@
 //! # Map
 //!
 //! - `options`: [`LogOptions`], [`Level`]
-//! - `logger`: the pieces put together; the process-wide logger behind [`init`], [`print`], [`flush`]
+//! - `logger`: the pieces put together; the process-wide logger behind [`init()`], [`print()`], [`flush()`]
 //! - `layer`: the `tracing` layer: level filter, prefixes, flood limit
 //! - `prefix`: fields of spans and events to text
 //! - `layout`: one line as bytes: time, level letter, caller, escaping, colours
