@@ -5,6 +5,7 @@
 //! | [`programs`] | which frps and which frpc a run tests: ours, or the original's of some release |
 //! | [`process`] | a running program with its output, waited for line by line |
 //! | [`ports`] | free ports of loopback, never given twice |
+//! | [`relay`] | a relay between frpc and frps that can turn into a black hole |
 //! | [`service`] | local services: echo over TCP and UDP, a counting sink, a slow one |
 //! | [`traffic`] | what users do: requests, checked bulk in both directions |
 //! | [`tunnel`] | an frps and an frpc with their configuration, started and ready |
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub mod ports;
 pub mod process;
 pub mod programs;
+pub mod relay;
 pub mod service;
 pub mod traffic;
 pub mod tunnel;
