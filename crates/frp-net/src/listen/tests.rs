@@ -1,0 +1,101 @@
+use super::*;
+use socket2::SockRef;
+use std::time::Duration;
+
+fn port_of(listener: &TcpListener) -> u16 {
+    listener.local_addr().unwrap().port()
+}
+
+#[tokio::test]
+async fn a_wildcard_serves_both_families_with_canonical_peers() {
+    for wildcard in ["0.0.0.0", "", "::"] {
+        let listener = bind_tcp(wildcard, 0).unwrap();
+        let over_ipv4 = TcpStream::connect(("127.0.0.1", port_of(&listener))).await.unwrap();
+        let (accepted, peer) = accept(&listener, Keepalive::default()).await;
+        assert_eq!(peer, over_ipv4.local_addr().unwrap());
+        assert!(peer.is_ipv4(), "{peer} is canonical");
+        assert_eq!(canonical(accepted.local_addr().unwrap()).ip().to_string(), "127.0.0.1");
+        if listener.local_addr().unwrap().is_ipv6() {
+            let over_ipv6 = TcpStream::connect(("::1", port_of(&listener))).await.unwrap();
+            let (_, peer) = accept(&listener, Keepalive::default()).await;
+            assert_eq!(peer, over_ipv6.local_addr().unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn accepted_connections_have_no_delay_and_keepalive() {
+    let listener = bind_tcp("127.0.0.1", 0).unwrap();
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (stream, _) = accept(&listener, Keepalive::After(Duration::from_secs(77))).await;
+    assert!(stream.nodelay().unwrap());
+    assert!(SockRef::from(&stream).keepalive().unwrap());
+    #[cfg(unix)]
+    assert_eq!(SockRef::from(&stream).tcp_keepalive_time().unwrap(), Duration::from_secs(77));
+}
+
+#[tokio::test]
+async fn a_taken_port_reads_like_go() {
+    let taken = bind_tcp("127.0.0.1", 0).unwrap();
+    let port = port_of(&taken);
+    let error = bind_tcp("127.0.0.1", port).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    assert_eq!(error.to_string(), format!("listen tcp 127.0.0.1:{port}: bind: address already in use"));
+
+    let taken = bind_tcp("0.0.0.0", 0).unwrap();
+    let port = port_of(&taken);
+    let error = bind_tcp("0.0.0.0", port).unwrap_err();
+    assert_eq!(error.to_string(), format!("listen tcp 0.0.0.0:{port}: bind: address already in use"));
+    let error = bind_tcp("", port).unwrap_err();
+    assert_eq!(error.to_string(), format!("listen tcp :{port}: bind: address already in use"));
+}
+
+#[tokio::test]
+async fn a_taken_udp_port_is_refused() {
+    for address in ["127.0.0.1", "0.0.0.0"] {
+        let taken = bind_udp(address, 0).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let error = bind_udp(address, port).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(error.to_string(), format!("listen udp {address}:{port}: bind: address already in use"));
+    }
+}
+
+#[tokio::test]
+async fn a_dual_stack_udp_socket_hears_ipv4() {
+    let socket = bind_udp("0.0.0.0", 0).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    client.send_to(b"hello", ("127.0.0.1", port)).await.unwrap();
+    let mut buffer = [0; 16];
+    let (n, peer) = socket.recv_from(&mut buffer).await.unwrap();
+    assert_eq!((n, canonical(peer)), (5, client.local_addr().unwrap()));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_address_of_another_host_reads_like_go() {
+    // TEST-NET-1: never ours.
+    let error = bind_tcp("192.0.2.1", 7000).unwrap_err();
+    assert_eq!(error.to_string(), "listen tcp 192.0.2.1:7000: bind: cannot assign requested address");
+}
+
+#[tokio::test]
+async fn names_prefer_ipv4() {
+    let listener = bind_tcp("localhost", 0).unwrap();
+    assert!(listener.local_addr().unwrap().ip().is_loopback());
+    let error = bind_tcp("no..name", 0).unwrap_err();
+    assert_eq!(error.to_string(), "listen tcp: lookup no..name: no such host");
+}
+
+#[tokio::test]
+async fn a_port_can_be_bound_again_at_once() {
+    let listener = bind_tcp("127.0.0.1", 0).unwrap();
+    let port = port_of(&listener);
+    let client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let (accepted, _) = accept(&listener, Keepalive::default()).await;
+    // We close first, so the connection lingers in TIME_WAIT on our port.
+    drop((accepted, listener));
+    drop(client);
+    bind_tcp("127.0.0.1", port).unwrap();
+}
