@@ -1,0 +1,262 @@
+//! Streams: a TCP connection, or anything else that behaves like one.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// A byte stream in both directions: what every transport and layer is.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A stream whose next bytes were read before: they come back first, then those of `inner`.
+///
+/// Used for the bytes that were looked at to recognise a protocol.
+pub struct Prefixed<T> {
+    prefix: Bytes,
+    inner: T,
+}
+
+/// A TCP connection, with the bytes put back that were read while sniffing.
+pub type PrefixedTcp = Prefixed<TcpStream>;
+
+/// Any other stream (TLS, mux, layers), with bytes put back.
+pub type PrefixedIo = Prefixed<Box<dyn Io>>;
+
+impl<T> Prefixed<T> {
+    /// A stream that gives `prefix` before the bytes of `inner`.
+    pub fn new(prefix: Bytes, inner: T) -> Self {
+        Self { prefix, inner }
+    }
+
+    /// Bytes that come back before those of the stream itself; empty once they were read.
+    pub fn prefix(&self) -> &Bytes {
+        &self.prefix
+    }
+
+    /// The stream underneath.
+    pub fn inner(&self) -> &T {
+        &self.inner
+    }
+
+    /// The prefix that was not read yet, and the stream underneath.
+    pub fn into_parts(self) -> (Bytes, T) {
+        (self.prefix, self.inner)
+    }
+
+    fn put_back(&mut self, bytes: Bytes) {
+        self.prefix = if self.prefix.is_empty() {
+            bytes
+        } else if bytes.is_empty() {
+            return;
+        } else {
+            [bytes.as_ref(), self.prefix.as_ref()].concat().into()
+        };
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Prefixed<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.prefix.is_empty() {
+            let n = self.prefix.len().min(buf.remaining());
+            buf.put_slice(&self.prefix[..n]);
+            self.prefix.advance(n);
+            if self.prefix.is_empty() {
+                // An empty slice still keeps the allocation alive.
+                self.prefix = Bytes::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Prefixed<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// A connection of any kind: a control, work or visitor connection, a user's, or a local service's.
+///
+/// Plain TCP keeps its type, because two TCP connections can be joined more cheaply than by copying.
+pub enum Stream {
+    /// A TCP connection with nothing above it.
+    Tcp(PrefixedTcp),
+    /// Anything else: TLS, a mux stream, layers, an in-memory pipe.
+    Layered(PrefixedIo),
+}
+
+/// What [`Stream::probe`] found.
+#[derive(Debug)]
+pub enum Probe {
+    /// The peer has sent bytes; the next read gives them.
+    Data,
+    /// The peer has ended its direction.
+    Closed,
+    /// The connection failed.
+    Failed(io::Error),
+}
+
+impl Stream {
+    /// Wraps any stream. Use `Stream::from` for a TCP connection, so that it keeps its type.
+    pub fn boxed(io: impl Io + 'static) -> Self {
+        Self::Layered(Prefixed::new(Bytes::new(), Box::new(io)))
+    }
+
+    /// Puts `bytes` back: the next reads give them, before anything put back earlier.
+    #[must_use]
+    pub fn with_prefix(mut self, bytes: Bytes) -> Self {
+        self.put_back(bytes);
+        self
+    }
+
+    fn put_back(&mut self, bytes: Bytes) {
+        match self {
+            Self::Tcp(tcp) => tcp.put_back(bytes),
+            Self::Layered(io) => io.put_back(bytes),
+        }
+    }
+
+    fn prefix(&self) -> &Bytes {
+        match self {
+            Self::Tcp(tcp) => tcp.prefix(),
+            Self::Layered(io) => io.prefix(),
+        }
+    }
+
+    /// Waits until the peer sends something or is gone, without losing a byte.
+    ///
+    /// Meant for a connection that waits in a pool, where the peer must stay silent: whatever this
+    /// reports means that it is of no further use. At most one byte is read ahead.
+    ///
+    /// Safe to cancel.
+    pub async fn probe(&mut self) -> Probe {
+        poll_fn(|cx| self.poll_probe(cx)).await
+    }
+
+    /// The same without waiting: `None` while the peer is silent and, as far as known, there.
+    pub fn probe_now(&mut self) -> Option<Probe> {
+        match self.poll_probe(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(probe) => Some(probe),
+            Poll::Pending => None,
+        }
+    }
+
+    /// The poll function behind [`Stream::probe`].
+    pub fn poll_probe(&mut self, cx: &mut Context<'_>) -> Poll<Probe> {
+        if !self.prefix().is_empty() {
+            return Poll::Ready(Probe::Data);
+        }
+        let mut byte = [0];
+        let mut buf = ReadBuf::new(&mut byte);
+        if let Err(error) = ready!(Pin::new(&mut *self).poll_read(cx, &mut buf)) {
+            return Poll::Ready(Probe::Failed(error));
+        }
+        if buf.filled().is_empty() {
+            return Poll::Ready(Probe::Closed);
+        }
+        self.put_back(Bytes::copy_from_slice(buf.filled()));
+        Poll::Ready(Probe::Data)
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(tcp: TcpStream) -> Self {
+        Self::Tcp(Prefixed::new(Bytes::new(), tcp))
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Never the prefix: it may hold a peer's secret.
+        match self {
+            Self::Tcp(tcp) => f.debug_tuple("Tcp").field(tcp.inner()).finish(),
+            Self::Layered(_) => f.write_str("Layered"),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Layered(io) => Pin::new(io).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Layered(io) => Pin::new(io).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::Layered(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(tcp) => tcp.is_write_vectored(),
+            Self::Layered(io) => io.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Layered(io) => Pin::new(io).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Layered(io) => Pin::new(io).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Whole messages over any stream, in wire version 1.
+//!
+//! Before a stream turns into something else (the control channel into an encrypted one, a work
+//! connection into payload) its messages are read one by one with [`read_message`], which never takes
+//! a byte beyond the message. A stream that carries nothing but messages from now on is split into a
+//! [`MessageReader`] and a [`MessageWriter`], which buffer.
+//!
+//! Framings are chosen here and nowhere else; that of wire version 2 belongs beside [`V1Codec`].
+
+use std::{fmt, future::poll_fn, io, pin::Pin, task::ready, time::Duration};
+
+use bytes::{Buf, BytesMut};
+use frp_proto::{
+    crypto::Key,
+    limits::MAX_MESSAGE,
+    msg::Message,
+    v1::{self, DecodeError, EncodeError, FrameReader, HEADER_LEN},
+};
+use futures_util::{SinkExt, StreamExt};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    time::timeout,
+};
+use tokio_util::codec::{Decoder, Encoder, FramedRead, FramedWrite};
+
+use crate::{Stream, buffer::Buffer, layer::cipher::Cipher};
+
+/// What a reader allocates to begin with: enough for the usual messages of a control channel, of
+/// which a server holds many. It grows to the longest message that comes.
+const INITIAL_CAPACITY: usize = 512;
+
+/// Bytes of messages that a writer gathers before it writes them by itself.
+const WRITE_BACKLOG: usize = 16 * 1024;
+
+/// Why no message could be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The stream ended between two messages.
+    #[error("EOF")]
+    Closed,
+    /// The stream ended inside a message.
+    #[error("unexpected EOF")]
+    Cut,
+    /// Nothing whole came in time.
+    #[error("i/o timeout")]
+    Timeout,
+    /// The peer sent what is no message; the stream is of no more use.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The stream failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Why a message could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The message is longer than a peer accepts. Nothing was written; the stream is as good as before.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The stream failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Reads one message and not a byte more.
+///
+/// Not safe to cancel: what was read of a message is lost. Put a deadline around it and give up the
+/// stream when that passes.
+///
+/// # Errors
+/// [`ReadError`]. The type byte is judged as soon as it comes, the length before the body is awaited.
+pub async fn read_message<S: AsyncRead + Unpin + ?Sized>(stream: &mut S) -> Result<Message, ReadError> {
+    let mut frame = FrameReader::new();
+    let mut started = false;
+    poll_fn(|cx| {
+        loop {
+            // The buffer is held for one poll only, not while waiting.
+            let mut buffer = Buffer::take();
+            let wanted = frame.wanted()?;
+            let mut part = ReadBuf::new(buffer.get_mut(..wanted).unwrap_or_default());
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut part))?;
+            if part.filled().is_empty() {
+                return Err(if started { ReadError::Cut } else { ReadError::Closed }).into();
+            }
+            started = true;
+            if let (_, Some(message)) = frame.push(part.filled())? {
+                return Ok(message).into();
+            }
+        }
+    })
+    .await
+}
+
+/// Writes one message, in one piece, and flushes.
+///
+/// # Errors
+/// [`WriteError`]; nothing is written of a message that is too long.
+pub async fn write_message<S: AsyncWrite + Unpin + ?Sized>(
+    stream: &mut S,
+    message: &Message,
+) -> Result<(), WriteError> {
+    let frame = v1::encode(message)?;
+    stream.write_all(&frame).await?;
+    stream.flush().await?;
+    Ok(())
+}
+
+/// Version 1 framing as a codec: type byte, length of 8 bytes, JSON body. See [`frp_proto::v1`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct V1Codec;
+
+impl Decoder for V1Codec {
+    type Item = Message;
+    type Error = ReadError;
+
+    fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<Message>, ReadError> {
+        match v1::decode(bytes)? {
+            Some((message, consumed)) => {
+                bytes.advance(consumed);
+                Ok(Some(message))
+            }
+            None => {
+                // `v1::decode` has judged the length, so the room asked for is bounded.
+                if let Some(header) = bytes.first_chunk::<HEADER_LEN>() {
+                    let (_, length) = v1::parse_header(header)?;
+                    bytes.reserve((HEADER_LEN + length).saturating_sub(bytes.len()));
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn decode_eof(&mut self, bytes: &mut BytesMut) -> Result<Option<Message>, ReadError> {
+        match self.decode(bytes)? {
+            None if !bytes.is_empty() => Err(ReadError::Cut),
+            other => Ok(other),
+        }
+    }
+}
+
+impl Encoder<&Message> for V1Codec {
+    type Error = WriteError;
+
+    fn encode(&mut self, message: &Message, bytes: &mut BytesMut) -> Result<(), WriteError> {
+        bytes.extend_from_slice(&v1::encode(message)?);
+        Ok(())
+    }
+}
+
+impl Encoder<Frame> for V1Codec {
+    type Error = WriteError;
+
+    fn encode(&mut self, frame: Frame, bytes: &mut BytesMut) -> Result<(), WriteError> {
+        bytes.extend_from_slice(&frame.0);
+        Ok(())
+    }
+}
+
+/// A message that was encoded before.
+pub(crate) struct Frame(pub(crate) Vec<u8>);
+
+type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
+type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// Reads messages from a stream that carries nothing else.
+pub struct MessageReader(FramedRead<ReadHalf, V1Codec>);
+
+/// Writes messages to a stream that carries nothing else.
+pub struct MessageWriter(FramedWrite<WriteHalf, V1Codec>);
+
+impl MessageReader {
+    /// Reads messages from `half`, in as large pieces as come.
+    pub fn new(half: impl AsyncRead + Send + Unpin + 'static) -> Self {
+        Self::with_capacity(half, INITIAL_CAPACITY)
+    }
+
+    pub(crate) fn with_capacity(half: impl AsyncRead + Send + Unpin + 'static, capacity: usize) -> Self {
+        Self(FramedRead::with_capacity(Box::new(half), V1Codec, capacity))
+    }
+
+    /// The next message.
+    ///
+    /// Safe to cancel: what was read of a message stays here.
+    ///
+    /// # Errors
+    /// [`ReadError`]; after any but [`ReadError::Timeout`] the stream is of no more use.
+    pub async fn next(&mut self) -> Result<Message, ReadError> {
+        self.0.next().await.unwrap_or(Err(ReadError::Closed))
+    }
+
+    /// The next message, if it comes whole within `limit`.
+    ///
+    /// # Errors
+    /// [`ReadError::Timeout`] when it does not, and those of [`MessageReader::next`].
+    pub async fn next_within(&mut self, limit: Duration) -> Result<Message, ReadError> {
+        timeout(limit, self.next()).await.unwrap_or(Err(ReadError::Timeout))
+    }
+}
+
+impl MessageWriter {
+    /// Writes messages to `half`.
+    pub fn new(half: impl AsyncWrite + Send + Unpin + 'static) -> Self {
+        let mut framed = FramedWrite::new(Box::new(half) as WriteHalf, V1Codec);
+        framed.set_backpressure_boundary(WRITE_BACKLOG);
+        Self(framed)
+    }
+
+    /// Writes a message and flushes.
+    ///
+    /// Safe to cancel, in so far as the peer never gets a part of a message: what was not written stays
+    /// here and goes first with the next call.
+    ///
+    /// # Errors
+    /// [`WriteError`]; a message that is too long leaves the stream as it was.
+    pub async fn send(&mut self, message: &Message) -> Result<(), WriteError> {
+        self.0.send(message).await
+    }
+
+    /// Queues a message without waiting for it to be written, unless much is queued already.
+    /// [`MessageWriter::flush`] sends it.
+    ///
+    /// # Errors
+    /// As [`MessageWriter::send`].
+    pub async fn feed(&mut self, message: &Message) -> Result<(), WriteError> {
+        self.0.feed(message).await
+    }
+
+    pub(crate) async fn feed_frame(&mut self, frame: Frame) -> Result<(), WriteError> {
+        self.0.feed(frame).await
+    }
+
+    /// Writes what is queued.
+    ///
+    /// # Errors
+    /// If the stream fails.
+    pub async fn flush(&mut self) -> Result<(), WriteError> {
+        SinkExt::<&Message>::flush(&mut self.0).await
+    }
+
+    /// Writes what is queued and ends this direction.
+    ///
+    /// # Errors
+    /// If the stream fails.
+    pub async fn shutdown(&mut self) -> Result<(), WriteError> {
+        SinkExt::<&Message>::close(&mut self.0).await
+    }
+}
+
+impl fmt::Debug for MessageReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MessageReader")
+    }
+}
+
+impl fmt::Debug for MessageWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MessageWriter")
+    }
+}
+
+/// Splits a stream that carries nothing but messages.
+#[must_use]
+pub fn message_channel(stream: Stream) -> (MessageReader, MessageWriter) {
+    let (read, write) = tokio::io::split(stream);
+    (MessageReader::new(read), MessageWriter::new(write))
+}
+
+/// The control channel after login: every further message in both directions is inside the AES-CFB
+/// stream of `key`, which is derived from `auth.token` (even under OIDC).
+#[must_use]
+pub fn control_channel(stream: Stream, key: &Key) -> (MessageReader, MessageWriter) {
+    message_channel(Stream::boxed(Cipher::new(stream, key)))
+}
+
+const _: () = assert!(HEADER_LEN + MAX_MESSAGE <= crate::buffer::BULK, "a message fits a pooled buffer");

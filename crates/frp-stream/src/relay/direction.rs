@@ -1,0 +1,122 @@
+//! One direction of a relay: bytes from one stream to the other, then the end of stream.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Operation;
+use crate::{
+    Stream,
+    buffer::{BULK, Buffer, Pending},
+};
+
+/// Reads after which a direction lets other tasks run, although more is there. Streams over sockets
+/// do so by themselves (tokio's budget); others may not.
+const READS_PER_POLL: usize = 32;
+
+/// What one direction is doing. Whatever moves the bytes (today a copy through a pooled buffer) has
+/// this state to itself, so that two TCP connections can be given another way of moving them.
+#[derive(Default)]
+pub(super) struct Direction {
+    /// Read and not yet written. Bytes are read only when this is empty.
+    pending: Pending,
+    /// Bytes taken by the stream written to, all in all.
+    moved: u64,
+    /// The stream read from has ended.
+    read_ended: bool,
+    /// The stream written to may hold bytes that it has not sent.
+    unflushed: bool,
+    /// The end was passed on.
+    ended: bool,
+}
+
+/// Which of the two streams failed, by what was done with it.
+pub(super) type Failure = (Operation, io::Error);
+
+impl Direction {
+    /// Bytes that have reached the stream written to.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Whether the stream read from has ended.
+    pub(super) fn read_ended(&self) -> bool {
+        self.read_ended
+    }
+
+    /// Moves what can be moved. Ready when the stream read from has ended and that was passed on, or
+    /// when one of the two failed.
+    pub(super) fn poll_move(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Stream,
+        to: &mut Stream,
+    ) -> Poll<Result<(), Failure>> {
+        for _ in 0..READS_PER_POLL {
+            ready!(self.poll_write_pending(cx, to))?;
+            if self.read_ended {
+                return self.poll_end(cx, to);
+            }
+            let mut buffer = Buffer::take();
+            let mut unread = ReadBuf::new(buffer.get_mut(..BULK).unwrap_or_default());
+            match Pin::new(&mut *from).poll_read(cx, &mut unread) {
+                Poll::Pending => {
+                    self.poll_flush(cx, to)?;
+                    return Poll::Pending;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err((Operation::Read, error))),
+                Poll::Ready(Ok(())) => {
+                    let read = unread.filled().len();
+                    self.read_ended = read == 0;
+                    self.pending.hold(buffer, 0, read);
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Hands over what was read, then ends the stream written to, without reading more.
+    pub(super) fn poll_finish(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<Result<(), Failure>> {
+        ready!(self.poll_write_pending(cx, to))?;
+        self.poll_end(cx, to)
+    }
+
+    fn poll_write_pending(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<Result<(), Failure>> {
+        while !self.pending.is_empty() {
+            let written = ready!(Pin::new(&mut *to).poll_write(cx, self.pending.bytes()));
+            let written = match written {
+                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                other => other,
+            };
+            let written = written.map_err(|error| (Operation::Write, error))?;
+            self.pending.advance(written);
+            self.moved += written as u64;
+            self.unflushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<Result<(), Failure>> {
+        if !self.ended {
+            ready!(Pin::new(to).poll_shutdown(cx)).map_err(|error| (Operation::Write, error))?;
+            self.ended = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Nothing more to read for now: what the other stream holds back must go.
+    fn poll_flush(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Result<(), Failure> {
+        if self.unflushed
+            && let Poll::Ready(flushed) = Pin::new(to).poll_flush(cx)
+        {
+            flushed.map_err(|error| (Operation::Write, error))?;
+            self.unflushed = false;
+        }
+        Ok(())
+    }
+}
