@@ -88,3 +88,57 @@ pub fn stream_start(bytes: &[u8]) -> Option<StreamStart> {
     }
     if V2_MAGIC.starts_with(bytes) { None } else { Some(StreamStart::V1) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections() {
+        use ConnectionStart::{Http, Plain, Tls, TlsMarked, V2, WebSocket};
+        let cases: [(&[u8], Option<ConnectionStart>); 24] = [
+            (b"", None),
+            (b"\x17", Some(TlsMarked)),
+            (b"\x16\x03\x01", Some(Tls)),
+            (b"GET /~!frp HTTP/1.1", Some(WebSocket)),
+            (b"GET /~!fr", None),
+            (b"GET", None),
+            (b"G", None),
+            (b"GE\0", Some(Plain)),
+            (b"GET /index", Some(Http)),
+            (b"GETx", Some(Http)),
+            (b"HEAD / HTT", Some(Http)),
+            (b"PRI * HTTP", Some(Http)),
+            (b"PRO", Some(Plain)),
+            (b"P", None),
+            (b"PA", None),
+            (b"CONNECT a:", Some(Http)),
+            (b"FRP\0\x02\r\n", Some(V2)),
+            (b"FRP\0\x02\r", None),
+            (b"FRP\0\x01", Some(Plain)),
+            (b"o", Some(Plain)),
+            (b"\0", Some(Plain)),
+            (b"\x18", Some(Plain)),
+            (b"get /~!frp", Some(Plain)),
+            (b"\0\x01\0\x01\0\0\0\x01\0\x5c", Some(Plain)),
+        ];
+        for (bytes, start) in cases {
+            assert_eq!(connection_start(bytes), start, "{:?}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn streams() {
+        assert_eq!(stream_start(b""), None);
+        assert_eq!(stream_start(b"FRP"), None);
+        assert_eq!(stream_start(&V2_MAGIC), Some(StreamStart::V2));
+        assert_eq!(stream_start(b"FRP\0\x02\r\n\0\x01"), Some(StreamStart::V2));
+        assert_eq!(stream_start(b"FRP\0\x03"), Some(StreamStart::V1));
+        assert_eq!(stream_start(b"o"), Some(StreamStart::V1));
+    }
+
+    #[test]
+    fn no_v1_message_begins_like_the_magic() {
+        assert_eq!(crate::msg::MessageKind::from_v1_byte(V2_MAGIC[0]), None);
+    }
+}

@@ -1,6 +1,8 @@
 //! Bodies that the original's own message types were fed with: we take what it took, refuse what it refused,
 //! and write the same bytes back.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 mod support;
 
 use frp_proto::msg::{Message, MessageKind};

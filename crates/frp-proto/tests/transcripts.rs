@@ -2,6 +2,8 @@
 //! everywhere, and encoded again. Multiplexed and compressed parts are other crates' to look into; here the
 //! latter are just bytes.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 mod support;
 
 use frp_proto::crypto::cfb::{Decryptor, Encryptor};

@@ -173,3 +173,100 @@ impl fmt::Debug for Decryptor {
         f.write_str("Decryptor")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::key;
+
+    const IV: Bytes = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+    fn from_hex(text: &str) -> Vec<u8> {
+        let digit = |byte: u8| u8::try_from(char::from(byte).to_digit(16).unwrap()).unwrap();
+        text.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+    }
+
+    #[test]
+    fn golden_streams() {
+        let probe_body = br#"{"transaction_id":"1700000000aabb","sid":"1700000000ccdd"}"#;
+        let mut probe = vec![b'5', 0, 0, 0, 0, 0, 0, 0, 0x3a];
+        probe.extend_from_slice(probe_body);
+        let cases = [
+            ("123", from_hex("6800000000000000027b7d"), "7fed4d5b49d2781818a09d"),
+            (
+                "123",
+                from_hex("7200000000000000027b7d6800000000000000027b7d"),
+                "65ed4d5b49d2781818a09d87b68a95f6be923e3ef702",
+            ),
+            (
+                "123",
+                from_hex("ff060000734e6150705901090000bb1f1c1968656c6c6f"),
+                "e8eb4d5b3a9c19486a82e1e6b68a2ee9b363c0a398daf5",
+            ),
+            (
+                "abc",
+                probe,
+                "9b740161fd1427c7f3b95af6e5f141e251226fdf121c22f236151065315f2f7e5bdeb7d7a3d0e7c93b6d8b0a73\
+                 2b008672149a0e9e36912ab1930e3313c3a463568039",
+            ),
+        ];
+        for (token, plain, wire) in cases {
+            let key = key::derive(token.as_bytes());
+            let mut data = plain.clone();
+            Encryptor::new(&key, IV).apply(&mut data);
+            assert_eq!(data, from_hex(wire));
+            Decryptor::new(&key, IV).apply(&mut data);
+            assert_eq!(data, plain);
+        }
+    }
+
+    /// The mode as its definition has it, a byte at a time.
+    fn by_definition(key: &Key, iv: Bytes, plain: &[u8]) -> Vec<u8> {
+        let aes = Aes128::new(key.as_bytes().into());
+        let mut previous = iv;
+        let mut wire = Vec::new();
+        for chunk in plain.chunks(IV_LEN) {
+            let mut block = Block::from(previous);
+            aes.encrypt_block(&mut block);
+            for (index, byte) in chunk.iter().enumerate() {
+                previous[index] = byte ^ block[index];
+            }
+            wire.extend_from_slice(&previous[..chunk.len()]);
+        }
+        wire
+    }
+
+    #[test]
+    fn every_length_and_every_first_piece() {
+        let key = key::derive(b"123");
+        let plain: Vec<u8> = (0..=u8::MAX).cycle().take(700).collect();
+        let wire = by_definition(&key, IV, &plain);
+        for length in 0..plain.len() {
+            let mut data = plain[..length].to_vec();
+            Encryptor::new(&key, IV).apply(&mut data);
+            assert_eq!(data, wire[..length]);
+            Decryptor::new(&key, IV).apply(&mut data);
+            assert_eq!(data, plain[..length]);
+        }
+        for cut in 0..40 {
+            let mut data = plain.clone();
+            let mut encryptor = Encryptor::new(&key, IV);
+            let (first, second) = data.split_at_mut(cut);
+            encryptor.apply(first);
+            encryptor.apply(second);
+            assert_eq!(data, wire);
+            let mut decryptor = Decryptor::new(&key, IV);
+            let (first, second) = data.split_at_mut(cut);
+            decryptor.apply(first);
+            decryptor.apply(second);
+            assert_eq!(data, plain);
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_state() {
+        let key = key::derive(b"123");
+        assert_eq!(format!("{:?}", Encryptor::new(&key, IV)), "Encryptor");
+        assert_eq!(format!("{:?}", Decryptor::new(&key, IV)), "Decryptor");
+    }
+}

@@ -34,3 +34,6 @@ pub enum Channel {
         key: Key,
     },
 }
+
+#[cfg(test)]
+mod tests;
