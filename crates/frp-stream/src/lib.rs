@@ -20,6 +20,8 @@
 #![forbid(unsafe_code)]
 
 mod buffer;
+#[cfg(test)]
+mod testing;
 pub mod io;
 pub mod layer;
 pub mod limit;

@@ -201,7 +201,7 @@ impl MessageReader {
 impl MessageWriter {
     /// Writes messages to `half`.
     pub fn new(half: impl AsyncWrite + Send + Unpin + 'static) -> Self {
-        let mut framed = FramedWrite::new(Box::new(half) as WriteHalf, V1Codec);
+        let mut framed = FramedWrite::with_capacity(Box::new(half) as WriteHalf, V1Codec, INITIAL_CAPACITY);
         framed.set_backpressure_boundary(WRITE_BACKLOG);
         Self(framed)
     }
