@@ -1,0 +1,36 @@
+//! `stcp`: a TCP service for visitors who know a secret key.
+
+use frp_proto::msg::NewProxy;
+
+use super::ProxyBase;
+use crate::table::table;
+use crate::value::Secret;
+
+table! {
+    /// An stcp proxy.
+    pub struct StcpProxy = "v1.STCPProxyConfig" {
+        .. {
+            /// The keys of every proxy.
+            base: ProxyBase,
+        }
+        /// What visitors must know.
+        secret_key: Secret = "secretKey",
+        /// Users whose visitors are let in: empty means the own user, `*` everyone.
+        allow_users: Vec<String> = "allowUsers",
+    }
+}
+
+impl StcpProxy {
+    pub(super) fn write_message(&self, message: &mut NewProxy) {
+        self.secret_key.expose().clone_into(&mut message.sk);
+        message.allow_users.clone_from(&self.allow_users);
+    }
+
+    pub(super) fn from_message(message: &NewProxy) -> Self {
+        Self {
+            base: ProxyBase::from_message(message),
+            secret_key: message.sk.as_str().into(),
+            allow_users: message.allow_users.clone(),
+        }
+    }
+}
