@@ -1,0 +1,301 @@
+//! Targets for `frp-proto`.
+
+use std::net::SocketAddr;
+
+use frp_proto::crypto::cfb::{Decryptor, Encryptor};
+use frp_proto::crypto::key;
+use frp_proto::exchange::client::ClientLogin;
+use frp_proto::exchange::server::{FirstMessage, ServerAccept};
+use frp_proto::limits::{MAX_MESSAGE, SNIFF_LEN};
+use frp_proto::msg::{Login, Message, MessageKind, UdpPacket};
+use frp_proto::v1::{self, DecodeError, FrameReader, HEADER_LEN};
+use frp_proto::{proxy_protocol, sniff as first_bytes, udp};
+
+use crate::{Target, seeds};
+
+/// The targets of this module.
+#[must_use]
+pub fn targets() -> Vec<Target> {
+    vec![
+        Target { name: "v1_frame", run: v1_frame, seeds: recorded },
+        Target { name: "message_json", run: message_json, seeds: bodies },
+        Target { name: "udp_packet", run: udp_packet, seeds: bodies },
+        Target { name: "cfb_stream", run: cfb_stream, seeds: recorded },
+        Target { name: "sniff", run: sniff, seeds: starts },
+        Target { name: "exchange_server", run: exchange_server, seeds: starts },
+        Target { name: "exchange_client", run: exchange_client, seeds: recorded },
+    ]
+}
+
+/// Recorded directions of whole connections, and an empty frame of every message.
+fn recorded() -> Vec<Vec<u8>> {
+    let mut all = seeds::files(&seeds::data("wire"), "bin");
+    for &kind in MessageKind::ALL {
+        let mut frame = vec![kind.v1_byte(), 0, 0, 0, 0, 0, 0, 0, 2];
+        frame.extend_from_slice(b"{}");
+        all.push(frame);
+    }
+    all
+}
+
+/// Bodies of messages, the number of the kind in front.
+fn bodies() -> Vec<Vec<u8>> {
+    const FILLED: [(u8, &str); 8] = [
+        (
+            0,
+            r#"{"version":"0.70.1","privilege_key":"k","timestamp":1700000000,"metas":{"a":"b","c":null},"client_spec":{"type":"ssh-tunnel"},"pool_count":-1}"#,
+        ),
+        (
+            2,
+            r#"{"proxy_name":"p","proxy_type":"http","use_encryption":true,"remote_port":6000,"custom_domains":["a","b",null],"headers":{"X":"<\u0026\ud83d\ude00>"},"metas":null}"#,
+        ),
+        (7, r#"{"proxy_name":"tcp","src_addr":"10.0.0.1","src_port":50000,"dst_port":65535}"#),
+        (10, r#"{"privilege_key":null,"timestamp":-9223372036854775808}"#),
+        (12, r#"{"c":"aGVsbG8=","r":{"IP":"10.0.0.1","Port":50000,"Zone":""}}"#),
+        (
+            12,
+            r#"{"c":[104,105],"l":null,"r":{"IP":"fe80::1","Port":1,"Zone":"eth0"},"x":[{"y":[1.5e3,true]}]}"#,
+        ),
+        (
+            15,
+            r#"{"candidate_addrs":["1.1.1.1:1"],"detect_behavior":{"mode":1,"candidate_ports":[{"from":1,"to":2}]}}"#,
+        ),
+        (16, r#"{"sid":"\u0000\n","response":true,"nonce":"0000"}"#),
+    ];
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    for (kind, body) in FILLED {
+        all.push([&[kind], body.as_bytes()].concat());
+    }
+    for kind in 0..18 {
+        all.push(vec![kind, b'{', b'}']);
+    }
+    for file in seeds::files(&seeds::data("wire"), "bin") {
+        let mut rest = &file[..];
+        while let Ok(Some((message, length))) = v1::decode(rest) {
+            let index = MessageKind::ALL.iter().position(|&kind| kind == message.kind()).unwrap_or_default();
+            all.push([&[u8::try_from(index).unwrap_or_default()], &rest[HEADER_LEN..length]].concat());
+            rest = &rest[length..];
+        }
+    }
+    all
+}
+
+/// First bytes of every kind of connection, and recorded ones.
+fn starts() -> Vec<Vec<u8>> {
+    let texts: [&[u8]; 8] = [
+        b"GET /~!frp HTTP/1.1\r\n",
+        b"GET / HTTP/1.1\r\n",
+        b"PRI * HTTP/2.0\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\x17\x16\x03\x01\x02\x00",
+        b"FRP\0\x02\r\n\0\x01\0\0\0\0\0\x02{}",
+        b"\0\x01\0\x01\0\0\0\x01\0\x5c\0\0",
+        b"o\0\0\0\0\0\0\0\x02{}",
+    ];
+    texts.iter().map(|text| text.to_vec()).chain(recorded()).collect()
+}
+
+/// What a message is written as is read as the same message, and written the same again.
+fn round_trip(message: &Message) {
+    let mut body = Vec::new();
+    message.write_json(&mut body);
+    let again = Message::from_json(message.kind(), &body);
+    assert_eq!(again.as_ref(), Ok(message), "{}", String::from_utf8_lossy(&body));
+    let _ = format!("{message:?}");
+    match v1::encode(message) {
+        Ok(frame) => {
+            assert_eq!(frame.len(), HEADER_LEN + body.len());
+            assert!(body.len() <= MAX_MESSAGE);
+        }
+        Err(_) => assert!(body.len() > MAX_MESSAGE),
+    }
+}
+
+/// Frames one after the other: decoded whole and in pieces alike, within bounds, and never further than one
+/// frame.
+pub fn v1_frame(data: &[u8]) {
+    let mut rest = data;
+    let mut whole = Vec::new();
+    let end: Option<DecodeError> = loop {
+        match v1::decode(rest) {
+            Ok(Some((message, length))) => {
+                assert!((HEADER_LEN..=HEADER_LEN + MAX_MESSAGE).contains(&length));
+                round_trip(&message);
+                whole.push(message);
+                rest = &rest[length..];
+            }
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    if end.is_none() {
+        assert!(rest.len() < HEADER_LEN + MAX_MESSAGE, "more than one frame held back");
+    }
+    let mut reader = FrameReader::new();
+    let mut pieces = Vec::new();
+    let mut failed = None;
+    let mut input = data;
+    let mut step = 1;
+    while !input.is_empty() {
+        step = step % 37 + 1;
+        match reader.push(&input[..step.min(input.len())]) {
+            Ok((taken, message)) => {
+                assert!(
+                    taken > 0 && reader.wanted().is_ok_and(|wanted| wanted <= MAX_MESSAGE.max(HEADER_LEN))
+                );
+                pieces.extend(message);
+                input = &input[taken..];
+            }
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+    }
+    assert_eq!(pieces, whole);
+    assert_eq!(failed, end);
+}
+
+/// A body of the message that the first byte chooses.
+pub fn message_json(data: &[u8]) {
+    let Some((&kind, body)) = data.split_first() else { return };
+    let kind = MessageKind::ALL[usize::from(kind) % MessageKind::ALL.len()];
+    match Message::from_json(kind, body) {
+        Ok(message) => round_trip(&message),
+        Err(error) => {
+            assert!(error.offset <= body.len() + 1, "{error}");
+            assert!(!error.to_string().is_empty());
+        }
+    }
+}
+
+/// Datagrams: any content round trips, and the frame written directly is the message's.
+pub fn udp_packet(data: &[u8]) {
+    let (head, content) = data.split_at(data.len().min(18));
+    let mut address = [0; 18];
+    address[..head.len()].copy_from_slice(head);
+    let [ip @ .., high, low] = address;
+    let remote =
+        SocketAddr::new(std::net::Ipv6Addr::from(ip).to_canonical(), u16::from_be_bytes([high, low]));
+    let packet = UdpPacket { content: content.to_vec(), local_addr: None, remote_addr: Some(remote.into()) };
+    let message = Message::from(packet);
+    let mut direct = Vec::new();
+    let outcome = udp::encode_v1(content, remote, &mut direct);
+    assert_eq!(outcome.is_ok(), v1::encode(&message).is_ok());
+    if outcome.is_ok() {
+        let length = direct.len();
+        assert_eq!(Ok(&direct), v1::encode(&message).as_ref());
+        assert_eq!(v1::decode(&direct), Ok(Some((message, length))));
+    }
+    let other = SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), 1);
+    for version in [proxy_protocol::Version::V1, proxy_protocol::Version::V2] {
+        for header in [
+            proxy_protocol::tcp_header(version, remote, other),
+            proxy_protocol::udp_header(version, remote, other),
+        ] {
+            assert!(header.is_err() || header.is_ok_and(|header| header.len() <= 107));
+        }
+    }
+}
+
+/// IV, then ciphertext in pieces of the lengths that the data itself gives.
+pub fn cfb_stream(data: &[u8]) {
+    let Some((iv, wire)) = data.split_first_chunk() else { return };
+    let key = key::derive(b"123");
+    let mut whole = wire.to_vec();
+    Decryptor::new(&key, *iv).apply(&mut whole);
+    let mut pieces = wire.to_vec();
+    let mut decryptor = Decryptor::new(&key, *iv);
+    let mut rest = &mut pieces[..];
+    for &length in wire {
+        let (piece, after) = rest.split_at_mut(usize::from(length).min(rest.len()));
+        decryptor.apply(piece);
+        rest = after;
+    }
+    decryptor.apply(rest);
+    assert_eq!(pieces, whole);
+    let mut again = whole;
+    let mut encryptor = Encryptor::new(&key, *iv);
+    let (first, second) = again.split_at_mut(usize::from(iv[0]).min(wire.len()));
+    encryptor.apply(first);
+    encryptor.apply(second);
+    assert_eq!(again, wire);
+}
+
+/// First bytes: an answer, once given, stays; ten bytes always give one.
+pub fn sniff(data: &[u8]) {
+    let mut connection = None;
+    let mut stream = None;
+    for length in 0..=data.len().min(SNIFF_LEN + 2) {
+        let found = first_bytes::connection_start(&data[..length]);
+        assert!(connection.is_none() || connection == found);
+        assert!(found.is_some() || length < SNIFF_LEN);
+        connection = found;
+        let found = first_bytes::stream_start(&data[..length]);
+        assert!(stream.is_none() || stream == found);
+        assert!(found.is_some() || length < first_bytes::V2_MAGIC.len());
+        stream = found;
+    }
+}
+
+/// A new stream at the server: the same outcome whole, byte by byte, and when only what is wanted is read.
+pub fn exchange_server(data: &[u8]) {
+    let whole = ServerAccept::new().receive(data);
+    if let Ok((taken, first)) = &whole {
+        assert!(*taken <= data.len());
+        assert!(first.is_some() || *taken == data.len());
+    }
+    let expected = whole.map(|(taken, first)| first.map(|first| (taken, first)));
+    for only_wanted in [false, true] {
+        let mut accept = ServerAccept::new();
+        let mut at = 0;
+        let mut outcome = Ok(None);
+        while at < data.len() {
+            let step =
+                if only_wanted { accept.wanted().map_or(1, |wanted| wanted.min(data.len() - at)) } else { 1 };
+            match accept.receive(&data[at..at + step]) {
+                Ok((taken, first)) => {
+                    assert!(taken == step || first.is_some());
+                    at += taken;
+                    if let Some(first) = first {
+                        outcome = Ok(Some((at, first)));
+                        break;
+                    }
+                }
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
+        assert_eq!(outcome, expected);
+    }
+    if let Ok(Some((_, FirstMessage::Login { login, reply }))) = expected {
+        let _ = reply.clone().accept("0.70.1", &login.run_id, b"123");
+        let _ = reply.refuse("0.70.1", &login.user);
+    }
+}
+
+/// An answer to a login at the client.
+pub fn exchange_client(data: &[u8]) {
+    let start = || ClientLogin::start(Login::default(), b"123").map(|(machine, _)| machine);
+    let (Ok(mut whole), Ok(mut pieces)) = (start(), start()) else { panic!("an empty login fits") };
+    let expected = whole.receive(data).map(|(taken, done)| done.map(|done| (taken, done)));
+    let mut outcome = Ok(None);
+    for (at, byte) in data.iter().enumerate() {
+        match pieces.receive(&[*byte]) {
+            Ok((taken, done)) => {
+                assert_eq!(taken, 1);
+                if let Some(done) = done {
+                    outcome = Ok(Some((at + 1, done)));
+                    break;
+                }
+            }
+            Err(error) => {
+                outcome = Err(error);
+                break;
+            }
+        }
+    }
+    assert_eq!(outcome, expected);
+}
