@@ -1,0 +1,216 @@
+//! Hostile peers on bindPort, with a legitimate client in their midst.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use frp_proto::digest;
+use frp_proto::msg::{Login, Message};
+use frp_proto::v1;
+use frp_test_support::programs::Role;
+use frp_test_support::service::Service;
+use frp_test_support::tunnel::{Proxy, Setting, client_ini, server_ini, start_program};
+use frp_test_support::{ports, traffic};
+use rand::RngCore;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use crate::memory::Watch;
+use crate::scene::Outcome;
+
+/// The most that frps may grow at its peak.
+const GROWTH: u64 = 60 << 20;
+/// The longest that a legitimate client may take from its start to its first byte.
+const CLIENT_WAIT: Duration = Duration::from_secs(3);
+/// How long an attacker waits for the server's reaction before it gives up.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// One kind of attack.
+pub(crate) struct Attack {
+    pub(crate) name: &'static str,
+    /// Whether the server multiplexes, as by default.
+    mux: bool,
+    /// One of these stands in the line that frps logs.
+    logs: &'static [&'static str],
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Random bytes, a thousand connections.
+    Garbage,
+    /// A Login cut in the middle, a thousand connections that then stay silent.
+    Truncated,
+    /// A header that announces 2^63 bytes.
+    HugeLength,
+    /// Logins with a pool of that size.
+    PoolCount(i64),
+    /// Half a TLS hello, two thousand connections.
+    HalfHello,
+    /// A hundred thousand streams over five connections, before any login.
+    Streams,
+    /// Mux data frames that announce 4 GiB.
+    MuxLength,
+    /// Five thousand connections that never say a word.
+    Silent,
+}
+
+/// Every attack.
+pub(crate) const ALL: [Attack; 9] = [
+    Attack::new(
+        "garbage",
+        false,
+        &["message type error", "closed before login", "not a login"],
+        Kind::Garbage,
+    ),
+    Attack::new("truncated frames", false, &["no complete first message", "timeout", "EOF"], Kind::Truncated),
+    Attack::new("length 2^63", false, &["message length"], Kind::HugeLength),
+    Attack::new("pool_count negative", false, &["client login info"], Kind::PoolCount(i64::MIN)),
+    Attack::new("pool_count huge", false, &["client login info"], Kind::PoolCount(i64::MAX)),
+    Attack::new("half a TLS hello", true, &["TLS", "tls", "timeout"], Kind::HalfHello),
+    Attack::new("streams before login", true, &["stream"], Kind::Streams),
+    Attack::new("mux impossible length", true, &["window", "mux", "session"], Kind::MuxLength),
+    Attack::new("silent connections", true, &["timeout", "pending", "silent"], Kind::Silent),
+];
+
+impl Attack {
+    const fn new(name: &'static str, mux: bool, logs: &'static [&'static str], kind: Kind) -> Self {
+        Self { name, mux, logs, kind }
+    }
+}
+
+/// Runs one attack against a fresh server.
+pub(crate) async fn run(attack: &Attack) -> Result<Outcome> {
+    let setting = Setting { mux: attack.mux, tls: attack.mux, ..Setting::default() };
+    let folder = std::env::temp_dir().join(format!("frp-stress-{}-{}", std::process::id(), ports::free()));
+    std::fs::create_dir_all(&folder)?;
+    let result = in_folder(attack, setting, &folder).await;
+    let _ = std::fs::remove_dir_all(&folder);
+    result
+}
+
+async fn in_folder(attack: &Attack, setting: Setting, folder: &std::path::Path) -> Result<Outcome> {
+    let port = ports::free();
+    std::fs::write(folder.join("frps.ini"), server_ini(setting, port, "log_level = info"))?;
+    let mut frps = start_program(Role::Frps, folder)?;
+    frps.line("frps started successfully").await?;
+    let quiet = frps.output().len();
+    let watch = Watch::start(&frps)?;
+
+    let mut attackers = JoinSet::new();
+    launch(attack.kind, port, &mut attackers);
+
+    let echo = Service::echo().await?;
+    let proxy = Proxy::new("tcp", "echo", echo.port());
+    let ini = client_ini(setting, port, "login_fail_exit = false", std::slice::from_ref(&proxy));
+    std::fs::write(folder.join("frpc.ini"), ini)?;
+    let began = Instant::now();
+    let mut frpc = start_program(Role::Frpc, folder)?;
+    frpc.line("start proxy success").await?;
+    traffic::echo(proxy.remote, b"x").await?;
+    let client = began.elapsed();
+
+    while let Some(attacker) = attackers.join_next().await {
+        attacker?;
+    }
+    let growth = watch.growth();
+    // Another client after the storm: the server is none the worse.
+    traffic::echo(proxy.remote, b"still there").await.context("after the attack")?;
+    let lines = frps.output();
+    let mentioned = |line: &&String| attack.logs.iter().any(|text| line.contains(text));
+    let log = lines.get(quiet..).unwrap_or_default().iter().find(mentioned).cloned();
+    let log = log.with_context(|| format!("frps logged nothing like {:?}: {lines:#?}", attack.logs))?;
+    ensure!(growth <= GROWTH, "frps grew by {} MiB", growth >> 20);
+    ensure!(client <= CLIENT_WAIT, "a legitimate client waited {client:?}");
+    Ok(Outcome { frps: Some(growth), frpc: None, client: Some(client), log })
+}
+
+fn launch(kind: Kind, port: u16, attackers: &mut JoinSet<()>) {
+    let count = match kind {
+        Kind::Garbage | Kind::Truncated | Kind::HugeLength | Kind::MuxLength => 1000,
+        Kind::PoolCount(_) => 20,
+        Kind::HalfHello => 2000,
+        Kind::Streams => 5,
+        Kind::Silent => 5000,
+    };
+    for number in 0..count {
+        attackers.spawn(async move {
+            // Being cut off is what an attacker has to expect.
+            let _ = timeout(PATIENCE * 2, one(kind, port, number)).await;
+        });
+    }
+}
+
+/// One hostile connection, from its first byte to the server's reaction.
+async fn one(kind: Kind, port: u16, number: usize) -> Result<()> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    match kind {
+        Kind::Garbage => {
+            let mut bytes = vec![0; 1 + number * 4];
+            rand::rng().fill_bytes(&mut bytes);
+            stream.write_all(&bytes).await?;
+        }
+        Kind::Truncated => {
+            let bytes = login(0)?;
+            let cut = number % bytes.len();
+            stream.write_all(bytes.get(..cut).unwrap_or_default()).await?;
+        }
+        Kind::HugeLength => stream.write_all(b"o\x80\0\0\0\0\0\0\0{}").await?,
+        Kind::PoolCount(count) => stream.write_all(&login(count)?).await?,
+        Kind::HalfHello => {
+            stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03half a hello").await?
+        }
+        Kind::Streams => {
+            let mut frames = Vec::with_capacity(12 * 20_000);
+            for stream_number in 0..20_000_u32 {
+                frames.extend(mux_frame(1, 1, 1 + stream_number * 2, 0));
+            }
+            // The answers are read, so that nothing but the server's bound stops this.
+            let (mut read, mut write) = stream.split();
+            let drain = async {
+                let mut buffer = vec![0; 64 << 10];
+                while matches!(timeout(PATIENCE, read.read(&mut buffer)).await, Ok(Ok(1..))) {}
+            };
+            let send = async {
+                let _ = write.write_all(&frames).await;
+            };
+            tokio::join!(drain, send);
+            return Ok(());
+        }
+        Kind::MuxLength => {
+            stream.write_all(&mux_frame(1, 1, 1, 0)).await?;
+            stream.write_all(&mux_frame(0, 0, 1, u32::MAX)).await?;
+            // More of it than any window: the server must not take it all.
+            let _ = timeout(PATIENCE, stream.write_all(&[0x41; 64 << 10])).await;
+        }
+        Kind::Silent => {}
+    }
+    let mut buffer = [0; 1024];
+    while matches!(timeout(PATIENCE, stream.read(&mut buffer)).await, Ok(Ok(1..))) {}
+    Ok(())
+}
+
+/// A Login with the right token.
+fn login(pool_count: i64) -> Result<Vec<u8>> {
+    let timestamp = 1_700_000_000;
+    let login = Login {
+        version: "0.70.1".to_owned(),
+        privilege_key: digest::auth_key(b"secret", timestamp),
+        timestamp,
+        pool_count,
+        ..Login::default()
+    };
+    Ok(v1::encode(&Message::from(login))?)
+}
+
+/// A yamux header: type (0 data, 1 window update), flags (1 SYN), stream, length or delta.
+fn mux_frame(kind: u8, flags: u16, stream: u32, length: u32) -> [u8; 12] {
+    let mut frame = [0; 12];
+    let (head, tail) = frame.split_at_mut(4);
+    head.copy_from_slice(&[0, kind, flags.to_be_bytes()[0], flags.to_be_bytes()[1]]);
+    let (id, size) = tail.split_at_mut(4);
+    id.copy_from_slice(&stream.to_be_bytes());
+    size.copy_from_slice(&length.to_be_bytes());
+    frame
+}
