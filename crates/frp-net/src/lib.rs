@@ -28,4 +28,4 @@ pub mod open_files;
 pub mod resolve;
 pub mod sd_notify;
 pub mod signal;
-//pub mod tls;
+pub mod tls;
