@@ -1,5 +1,6 @@
 //! What a configuration file says before anything is known about its keys: a tree of JSON-like values.
 
+pub(crate) mod ini;
 pub(crate) mod json;
 pub(crate) mod toml;
 pub(crate) mod yaml;
