@@ -434,3 +434,25 @@ fn addresses_of_datagrams() {
     }
     assert_eq!(UdpAddr::default().to_socket_addr(), None);
 }
+
+#[test]
+fn the_table_of_messages_in_the_documentation() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/protocol.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let mut rows = 0;
+    for (message, _) in filled() {
+        let (kind, mut body) = (message.kind(), Vec::new());
+        message.write_json(&mut body);
+        let start = format!("| `{}` | {} | {} |", char::from(kind.v1_byte()), kind.v2_id(), kind.name());
+        let Some(row) = document.lines().find(|line| line.starts_with(&start)) else {
+            panic!("no row {start}");
+        };
+        let members = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        let told: Vec<&str> = members.split('`').skip(1).step_by(2).collect();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let written: Vec<&str> = body.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(told, written, "{}", kind.name());
+        rows += 1;
+    }
+    assert_eq!(rows, MessageKind::ALL.len());
+}
