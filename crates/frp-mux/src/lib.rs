@@ -4,8 +4,11 @@
 
 mod config;
 mod driver;
+pub mod engine;
 mod error;
+pub mod frame;
 mod session;
+mod shared;
 mod stream;
 
 pub use config::{Config, INITIAL_WINDOW};

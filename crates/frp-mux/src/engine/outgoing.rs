@@ -1,0 +1,94 @@
+//! Frames on their way into the transport.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// A payload up to this length is copied behind its header; a longer one is passed on as it is.
+const COPY_MAX: usize = 2 * 1024;
+const FLAT: usize = 8 * 1024;
+
+/// Whole frames, gathered from many streams, that the transport takes in few writes.
+pub struct Outgoing {
+    ready: VecDeque<Bytes>,
+    flat: BytesMut,
+    len: usize,
+    vectored: bool,
+}
+
+impl Outgoing {
+    /// An empty one. `vectored` says whether the transport takes several slices in one write; if not, all is
+    /// copied into one buffer.
+    pub fn new(vectored: bool) -> Self {
+        Self { ready: VecDeque::new(), flat: BytesMut::new(), len: 0, vectored }
+    }
+
+    /// Bytes that the transport has not taken yet.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the transport has taken everything.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn push_copy(&mut self, data: &[u8]) {
+        if self.flat.capacity() - self.flat.len() < data.len() {
+            self.flat.reserve(data.len().max(FLAT));
+        }
+        self.flat.extend_from_slice(data);
+        self.len += data.len();
+    }
+
+    pub(super) fn push(&mut self, data: Bytes) {
+        if data.len() <= COPY_MAX || !self.vectored {
+            self.push_copy(&data);
+            return;
+        }
+        if !self.flat.is_empty() {
+            self.ready.push_back(self.flat.split().freeze());
+        }
+        self.len += data.len();
+        self.ready.push_back(data);
+    }
+
+    /// Points `slices` at the next bytes and says how many slices are filled.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let parts = self.ready.iter().map(|part| &part[..]).chain(std::iter::once(&self.flat[..]));
+        let mut used = 0;
+        for (slot, part) in slices.iter_mut().zip(parts.filter(|part| !part.is_empty())) {
+            *slot = IoSlice::new(part);
+            used += 1;
+        }
+        used
+    }
+
+    /// The next bytes in one piece.
+    pub fn first(&self) -> &[u8] {
+        self.ready.front().map_or(&self.flat[..], |part| &part[..])
+    }
+
+    /// Drops `count` bytes that the transport took.
+    pub fn advance(&mut self, mut count: usize) {
+        self.len = self.len.saturating_sub(count);
+        while let Some(part) = self.ready.front_mut() {
+            if count < part.len() {
+                part.advance(count);
+                return;
+            }
+            count -= part.len();
+            self.ready.pop_front();
+        }
+        self.flat.advance(count.min(self.flat.len()));
+    }
+
+    /// Gives the buffers back while nothing is to be sent.
+    pub fn release(&mut self) {
+        if self.len == 0 {
+            self.ready = VecDeque::new();
+            self.flat = BytesMut::new();
+        }
+    }
+}
