@@ -13,8 +13,12 @@ use std::time::{Duration, Instant};
 use frp_fuzz::Target;
 use frp_fuzz::mutate::{Random, mutate};
 
-/// An input that takes longer is a finding, too.
-const TOO_LONG: Duration = Duration::from_secs(5);
+/// How often the watchdog looks.
+const TICK: Duration = Duration::from_millis(200);
+
+/// An input that the watchdog sees this often in a row (20 seconds) is a finding, too. Sightings, not a clock:
+/// when the machine stalls, the watchdog stalls along.
+const TOO_OFTEN: u32 = 100;
 
 struct Arguments {
     seconds: f64,
@@ -80,8 +84,8 @@ fn main() -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The input at work, for the watchdog.
-type AtWork = Arc<Mutex<Option<(Instant, Vec<u8>)>>>;
+/// The input at work and its number, for the watchdog.
+type AtWork = Arc<Mutex<(u64, Option<Vec<u8>>)>>;
 
 #[expect(clippy::disallowed_methods, reason = "no runtime whose clock could be asked")]
 fn now() -> Instant {
@@ -114,8 +118,11 @@ fn attack(target: &Target, arguments: &Arguments) -> Result<String, String> {
 }
 
 fn run_one(target: &Target, input: Vec<u8>, at_work: &AtWork) -> Result<(), String> {
-    let hold = |work| *at_work.lock().unwrap_or_else(PoisonError::into_inner) = work;
-    hold(Some((now(), input.clone())));
+    let hold = |work| {
+        let mut at_work = at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        *at_work = (at_work.0.wrapping_add(1), work);
+    };
+    hold(Some(input.clone()));
     let outcome = catch_unwind(AssertUnwindSafe(|| (target.run)(&input)));
     hold(None);
     outcome.map_err(|_| format!("panicked; input kept as {}", keep(target.name, &input)))
@@ -125,17 +132,17 @@ fn run_one(target: &Target, input: Vec<u8>, at_work: &AtWork) -> Result<(), Stri
 fn watch(name: &'static str, at_work: &AtWork) {
     let at_work = Arc::downgrade(at_work);
     let watchdog = move || {
+        let (mut last, mut seen) = (0, 0);
         while let Some(at_work) = at_work.upgrade() {
-            let stuck = match &*at_work.lock().unwrap_or_else(PoisonError::into_inner) {
-                Some((since, input)) if since.elapsed() > TOO_LONG => Some(keep(name, input)),
-                _ => None,
-            };
-            if let Some(file) = stuck {
-                println!("{name:<24} FAIL no end after {TOO_LONG:?}; input kept as {file}");
+            let at_work = at_work.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            seen = if at_work.0 == last { seen + 1 } else { 0 };
+            last = at_work.0;
+            if let (TOO_OFTEN.., Some(input)) = (seen, at_work.1) {
+                let file = keep(name, &input);
+                println!("{name:<24} FAIL no end after {:?}; input kept as {file}", TICK * TOO_OFTEN);
                 std::process::exit(1);
             }
-            drop(at_work);
-            std::thread::park_timeout(Duration::from_millis(200));
+            std::thread::park_timeout(TICK);
         }
     };
     let _ = std::thread::Builder::new().name("watchdog".to_owned()).spawn(watchdog);
