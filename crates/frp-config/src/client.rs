@@ -8,7 +8,8 @@ use crate::common::{
     default_text, seconds,
 };
 use crate::load::Environment;
-use crate::table::table;
+use crate::raw::Value;
+use crate::table::{Decode, table};
 use crate::value::{Pairs, Secret};
 
 table! {
@@ -59,6 +60,12 @@ table! {
 }
 
 impl ClientConfig {
+    /// All keys with their values, under upstream's names.
+    #[must_use]
+    pub fn tree(&self) -> Value {
+        Decode::tree(self)
+    }
+
     /// Fills in the defaults of everything that is unset. The environment supplies `transport.proxyURL`.
     pub fn complete(&mut self, environment: &Environment) {
         default_text(&mut self.server_addr, "0.0.0.0");

@@ -6,7 +6,8 @@ use crate::common::{
     ApiMetadata, LogConfig, QuicOptions, TlsConfig, ValueSource, WebServerConfig, default_number,
     default_text, seconds,
 };
-use crate::table::table;
+use crate::raw::Value;
+use crate::table::{Decode, table};
 use crate::value::{PortsRange, Secret};
 
 table! {
@@ -71,6 +72,12 @@ table! {
 }
 
 impl ServerConfig {
+    /// All keys with their values, under upstream's names.
+    #[must_use]
+    pub fn tree(&self) -> Value {
+        Decode::tree(self)
+    }
+
     /// Fills in the defaults of everything that is unset.
     pub fn complete(&mut self) {
         default_text(&mut self.auth.method, "token");

@@ -46,7 +46,7 @@ fn name_faults(key: &str) -> Vec<String> {
                 faults.push("prefix part must be non-empty".to_owned());
             } else {
                 if prefix.len() > PREFIX_LIMIT {
-                    faults.push(format!("prefix part must be no more than {PREFIX_LIMIT} bytes"));
+                    faults.push(format!("prefix part must be no more than {PREFIX_LIMIT} characters"));
                 }
                 if !prefix.split('.').all(is_label) {
                     faults.push(format!("prefix part {PREFIX_RULE}"));
@@ -59,7 +59,7 @@ fn name_faults(key: &str) -> Vec<String> {
     if name.is_empty() {
         faults.push("name part must be non-empty".to_owned());
     } else if name.len() > NAME_LIMIT {
-        faults.push(format!("name part must be no more than {NAME_LIMIT} bytes"));
+        faults.push(format!("name part must be no more than {NAME_LIMIT} characters"));
     }
     if !is_name(name) {
         faults.push(format!("name part {NAME_RULE}"));

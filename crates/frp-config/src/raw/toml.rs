@@ -34,7 +34,7 @@ pub(crate) fn parse(text: &str) -> Result<Value, TomlError> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let offset = error.span().map_or(0, |span| span.start);
         let (line, column) = place(text, offset);
-        TomlError::Syntax { line, column, message: error.message().to_owned() }
+        TomlError::Syntax { line, column, message: error.message().replace('\n', ", ") }
     })?;
     convert(toml::Value::Table(table))
 }
