@@ -38,7 +38,7 @@ impl Default for DialOptions {
 ///
 /// `host` is a name, an IP literal (an IPv6 one may carry a zone), or a wildcard, which means the local host.
 /// The addresses of a name are tried in turn, families alternating, each 300 ms after the one before or as soon
-/// as that failed; the first connection wins. Dropping the future closes all attempts.
+/// as one failed; the first connection wins. Dropping the future closes all attempts.
 ///
 /// # Errors
 /// Where every address failed, the error of the first one, as Go does.
@@ -54,7 +54,7 @@ pub async fn dial_tcp(
         vec![SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, port))]
     } else {
         let lookup = timeout_at(deadline, resolver.addresses(host, port)).await;
-        lookup.map_err(|_| LookupError::timeout(host)).flatten().map_err(DialError::Lookup)?
+        lookup.unwrap_or_else(|_| Err(LookupError::timeout(host))).map_err(DialError::Lookup)?
     };
     let local = options.local_ip;
     let addresses = race::interleaved(usable_from(local, addresses)?);
@@ -73,7 +73,7 @@ pub async fn local_address(resolver: &Resolver, configured: &str) -> Option<IpAd
         return None;
     }
     let found = resolver.lookup(configured).await.ok()?;
-    found.iter().find(|ip| ip.is_ipv4()).or(found.first()).copied()
+    found.iter().find(|ip| ip.is_ipv4()).or_else(|| found.first()).copied()
 }
 
 /// Leaves out the destinations that cannot be reached from the local address' family.

@@ -92,7 +92,7 @@ impl Target<'_> {
             io::Error::new(e.kind(), format!("listen {}: {cause}", self.network))
         };
         let found: Vec<_> = (self.address, self.port).to_socket_addrs().map_err(|e| lookup(&e))?.collect();
-        let preferred = found.iter().find(|a| a.is_ipv4()).or(found.first());
+        let preferred = found.iter().find(|a| a.is_ipv4()).or_else(|| found.first());
         preferred.copied().ok_or_else(|| lookup(&io::ErrorKind::NotFound.into()))
     }
 

@@ -75,7 +75,8 @@ pub fn restore_in_child(command: &mut Command) {
 #[cfg(not(unix))]
 pub fn restore_in_child(_command: &mut Command) {}
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 

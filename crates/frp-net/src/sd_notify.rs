@@ -50,7 +50,8 @@ fn send(_target: Option<&OsStr>, _state: &[u8]) -> io::Result<bool> {
     Ok(false)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::os::unix::net::UnixDatagram;

@@ -39,6 +39,8 @@ pub use server::{ServerTls, ServerTlsOptions};
 /// The versions that both sides speak, Go's defaults since its release 1.18.
 static VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
 
+type Versions = &'static [&'static SupportedProtocolVersion];
+
 /// The cryptography of both sides. AES-128 comes first, as in Go: it is the fastest on hardware with AES
 /// instructions, and strong enough.
 fn provider() -> Arc<CryptoProvider> {

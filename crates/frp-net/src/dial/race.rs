@@ -28,7 +28,7 @@ pub(super) fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     mixed
 }
 
-/// Starts an attempt at each address, [`STAGGER`] after the one before or as soon as no attempt is under way,
+/// Starts an attempt at each address, [`STAGGER`] after the one before or as soon as one failed,
 /// and returns the first connection; all other attempts are dropped. `addresses` must not be empty.
 pub(super) async fn first_connection<T, F>(
     addresses: &[SocketAddr],

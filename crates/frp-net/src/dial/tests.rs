@@ -114,6 +114,8 @@ enum Destination {
     IsDead,
 }
 
+use Destination::{Accepts, AcceptsAfter, IsDead, Refuses};
+
 /// Races scripted destinations on the paused clock; gives the outcome, the milliseconds at which each attempt
 /// began, and those at the end.
 async fn race(destinations: &[(&str, Destination)]) -> (Result<String, String>, Vec<u128>, u128) {
@@ -125,13 +127,13 @@ async fn race(destinations: &[(&str, Destination)]) -> (Result<String, String>, 
         let destination = destinations.iter().find(|(a, _)| a.parse() == Ok(address)).unwrap().1;
         async move {
             match destination {
-                Destination::Accepts => Ok(address.to_string()),
-                Destination::AcceptsAfter(ms) => {
+                Accepts => Ok(address.to_string()),
+                AcceptsAfter(ms) => {
                     tokio::time::sleep(Duration::from_millis(ms)).await;
                     Ok(address.to_string())
                 }
-                Destination::Refuses => Err(("connect", io::ErrorKind::ConnectionRefused.into())),
-                Destination::IsDead => std::future::pending().await,
+                Refuses => Err(("connect", io::ErrorKind::ConnectionRefused.into())),
+                IsDead => std::future::pending().await,
             }
         }
     };
@@ -140,8 +142,6 @@ async fn race(destinations: &[(&str, Destination)]) -> (Result<String, String>, 
         .map_err(|(address, failure)| DialError::Connect { local: None, address, failure }.to_string());
     (outcome, started.into_inner().unwrap(), start.elapsed().as_millis())
 }
-
-use Destination::{Accepts, AcceptsAfter, IsDead, Refuses};
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_address_costs_one_head_start() {

@@ -127,6 +127,7 @@ impl<'a> Search<'a> {
         let (roots, intermediates) = (self.roots, self.intermediates);
         let Some(&child) = chain.last() else { return Ok(false) };
         let mut hint: Option<(VerifyError, &Certificate)> = None;
+        let mut from_above = None;
         let mut reached_root = false;
         let candidates = roots.iter().map(|c| (c, true));
         let candidates = candidates.chain(intermediates.iter().map(|c| (c, false)));
@@ -154,13 +155,13 @@ impl<'a> Search<'a> {
                 Ok(true) => return Ok(true),
                 Ok(false) => reached_root = true,
                 Err(VerifyError::TooManyChecks) => return Err(VerifyError::TooManyChecks),
-                Err(error) => {
-                    hint.get_or_insert((error, candidate));
-                }
+                Err(error) => from_above = Some(error),
             }
         }
-        if reached_root {
-            return Ok(false);
+        match from_above {
+            _ if reached_root => return Ok(false),
+            Some(error) if hint.is_none() => return Err(error),
+            _ => {}
         }
         let hint = hint.map(|(error, candidate)| {
             let name = &candidate.display_name;

@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use super::connection::TlsConnection;
 use super::error::{TlsError, worded};
 use super::verifier::{AnyServer, ServerVerifier};
-use super::{VERSIONS, files, provider};
+use super::{VERSIONS, Versions, files, provider};
 
 /// The `transport.tls` keys of frpc. An empty path is one that is not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +45,10 @@ impl ClientTls {
     /// # Errors
     /// When a file cannot be read or used, with upstream's texts.
     pub fn new(options: &ClientTlsOptions) -> Result<Self, TlsError> {
+        Self::with_versions(options, &VERSIONS)
+    }
+
+    pub(super) fn with_versions(options: &ClientTlsOptions, versions: Versions) -> Result<Self, TlsError> {
         let ClientTlsOptions { cert_file, key_file, trusted_ca_file, server_name } = options;
         let provider = provider();
         let certificate = if cert_file.is_empty() || key_file.is_empty() {
@@ -59,7 +63,7 @@ impl ClientTls {
             Arc::new(ServerVerifier::new(authorities, server_name.clone(), Arc::clone(&provider)))
         };
         let config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&VERSIONS)?
+            .with_protocol_versions(versions)?
             .dangerous()
             .with_custom_certificate_verifier(verifier);
         let config = match certificate {

@@ -107,6 +107,7 @@ fn certificate_text(error: &CertificateError) -> String {
         CertificateError::BadSignature => {
             return "invalid signature by the certificate's key".to_owned();
         }
+        CertificateError::Other(error) => return error.to_string(),
         other => return other.to_string(),
     };
     ours.to_string()

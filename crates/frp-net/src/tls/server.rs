@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use super::connection::TlsConnection;
 use super::error::{TlsError, worded};
 use super::verifier::ClientVerifier;
-use super::{VERSIONS, files, generated, provider};
+use super::{VERSIONS, Versions, files, generated, provider};
 
 /// The `transport.tls` keys of frps. An empty path is one that is not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,10 @@ impl ServerTls {
     /// # Errors
     /// When a file cannot be read or used, with upstream's texts.
     pub fn new(options: &ServerTlsOptions) -> Result<Self, TlsError> {
+        Self::with_versions(options, &VERSIONS)
+    }
+
+    pub(super) fn with_versions(options: &ServerTlsOptions, versions: Versions) -> Result<Self, TlsError> {
         let ServerTlsOptions { cert_file, key_file, trusted_ca_file } = options;
         let provider = provider();
         let key = if cert_file.is_empty() || key_file.is_empty() {
@@ -46,7 +50,7 @@ impl ServerTls {
             files::certified_key(Path::new(cert_file), Path::new(key_file), &provider)?
         };
         let config =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&VERSIONS)?;
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions)?;
         let config = if trusted_ca_file.is_empty() {
             config.with_no_client_auth()
         } else {
