@@ -1,1 +1,81 @@
-//! The frp client, as a library with a thin main.
+//! The frp client.
+//!
+//! It keeps one session with a server, offers its proxies there, and on each request of the server dials a work
+//! connection and splices it to a local service. It never listens for the world, and it decides nothing about who
+//! may publish what: that is the server's part.
+//!
+//! Where a connection goes, in the order of its life:
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`setup`] | from the configuration to everything below |
+//! | `client` | log in, serve the session, log in again; owns everything |
+//! | `backoff` | when to try again |
+//! | `connector` | streams to the server: TCP, TLS, yamux |
+//! | `login` | one login attempt |
+//! | `control` | one session: reader, writer, message handler, heartbeat |
+//! | `work_conn` | one work connection, from the server's request to its proxy |
+//! | `proxy` | the proxies of a session: phases, tcp, udp |
+//! | `health` | health checks of local services |
+//! | `visitor` | local ports that lead to another client's service |
+//!
+//! Visitors, client plugins and the admin interface come later; a configuration that has them runs without.
+
+#![forbid(unsafe_code)]
+
+mod backoff;
+mod client;
+mod connector;
+mod control;
+mod health;
+mod login;
+mod proxy;
+pub mod setup;
+mod visitor;
+mod work_conn;
+
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+pub use connector::ConnectError;
+pub use login::LoginError;
+pub use setup::{Setup, SetupError};
+
+/// The release of the original that this program behaves like, as it tells servers.
+pub const COMPATIBLE_VERSION: &str = "0.70.1";
+/// This program's own version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Why a client ended by itself. The texts are those that the original prints.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The configuration asks for something that cannot be had.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The first login failed, and `loginFailExit` is on.
+    #[error(
+        "login to the server failed: {0}. With loginFailExit enabled, no additional retries will be attempted"
+    )]
+    Login(#[from] LoginError),
+}
+
+/// Runs one client until `shutdown` is cancelled; it ends within a second of that. The logger is the caller's.
+///
+/// # Errors
+/// The configuration cannot be run, or the first login failed and that is final.
+pub async fn run(setup: Setup, shutdown: CancellationToken) -> Result<(), RunError> {
+    info!("frpc {VERSION}, compatible with frp {COMPATIBLE_VERSION}");
+    let file = setup.config_file.clone();
+    if let Some(file) = &file {
+        info!("start frpc service for config file [{file}] with aggregated configuration");
+    }
+    let result = match setup.into_client(shutdown).await {
+        Ok(client) => client.run().await.map_err(RunError::from),
+        Err(error) => Err(error.into()),
+    };
+    if let Some(file) = &file {
+        info!("frpc service for config file [{file}] stopped");
+    }
+    result
+}

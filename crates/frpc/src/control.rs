@@ -1,0 +1,209 @@
+//! One session with the server, from the login's success to its end: a reader, a writer and a message handler
+//! joined by bounded channels, with the heartbeat and the announcer of proxies beside them.
+//!
+//! | task | does | ends |
+//! |---|---|---|
+//! | reader | whole messages from the control stream to the handler's queue | at the stream's end or a bad message |
+//! | writer | messages of the outbound queue to the stream | when a write fails or takes too long |
+//! | handler | acts on each message; never waits for the outbound queue | when the reader has ended |
+//! | heartbeat | pings, and watches for missing pongs | when a pong is overdue |
+//! | announcer | NewProxy and CloseProxy as the proxies' phases want them | with the session |
+//! | health | one per checked proxy | with the session |
+//!
+//! All of them belong to the [`JoinSet`] of [`Control::run`]: the first to end ends the session, and dropping the
+//! set stops the rest. Work connections are not among them: once started they belong to the process, so that a
+//! lost control does not cut users (with multiplexing they end with the mux session all the same).
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use frp_proto::msg::{Message, Ping, Pong};
+use frp_stream::message::{MessageReader, MessageWriter};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, error, info, warn};
+
+use crate::client::Shared;
+use crate::connector::Connection;
+use crate::proxy::Proxies;
+use crate::work_conn;
+
+/// Messages waiting for the writer, and messages waiting for the handler; upstream's number.
+const QUEUE: usize = 100;
+/// How long one message may take to leave; a peer that reads nothing for so long is gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often an overdue pong is looked for, as upstream.
+const PONG_CHECK: Duration = Duration::from_secs(1);
+
+/// A logged-in session, ready to run.
+pub(crate) struct Control {
+    pub(crate) run_id: String,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) reader: MessageReader,
+    pub(crate) writer: MessageWriter,
+    pub(crate) proxies: Arc<Proxies>,
+}
+
+/// What the tasks of one session share.
+struct Session {
+    shared: Arc<Shared>,
+    run_id: String,
+    connection: Arc<Connection>,
+    proxies: Arc<Proxies>,
+    last_pong: Mutex<Instant>,
+    /// Cancelled when the session ends: pooled work connections go with it.
+    token: CancellationToken,
+}
+
+impl Control {
+    /// Serves the session until it ends or `shutdown` is cancelled. Whoever drops the future ends the session.
+    pub(crate) async fn run(self, shared: Arc<Shared>, shutdown: &CancellationToken) {
+        let session = Arc::new(Session {
+            shared,
+            run_id: self.run_id,
+            connection: self.connection,
+            proxies: self.proxies,
+            last_pong: Mutex::new(Instant::now()),
+            token: shutdown.child_token(),
+        });
+        let _cancel_with_session = session.token.clone().drop_guard();
+        let (outbound, to_write) = mpsc::channel(QUEUE);
+        let (inbound, to_handle) = mpsc::channel(QUEUE);
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(read(self.reader, inbound).in_current_span());
+        tasks.spawn(write(self.writer, to_write).in_current_span());
+        tasks.spawn(handle(Arc::clone(&session), to_handle).in_current_span());
+        tasks.spawn(heartbeat(Arc::clone(&session), outbound.clone()).in_current_span());
+        session.proxies.start(&mut tasks, &outbound, &session.shared.resolver);
+        drop(outbound);
+
+        tokio::select! {
+            _ = tasks.join_next() => {}
+            () = shutdown.cancelled() => {}
+        }
+        session.proxies.close();
+        session.connection.close();
+        tasks.shutdown().await;
+    }
+}
+
+async fn read(mut reader: MessageReader, inbound: mpsc::Sender<Message>) {
+    loop {
+        match reader.next().await {
+            Ok(message) => {
+                if inbound.send(message).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                debug!("read from control connection: {error}");
+                return;
+            }
+        }
+    }
+}
+
+async fn write(mut writer: MessageWriter, mut outbound: mpsc::Receiver<Message>) {
+    while let Some(message) = outbound.recv().await {
+        match timeout(WRITE_TIMEOUT, writer.send(&message)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                debug!("write {} to control connection: {error}", message.kind().name());
+                return;
+            }
+            Err(_) => {
+                warn!("the server has read nothing for {WRITE_TIMEOUT:?}, giving the session up");
+                return;
+            }
+        }
+    }
+}
+
+/// The one place that acts on the server's messages, in the order in which they came.
+async fn handle(session: Arc<Session>, mut inbound: mpsc::Receiver<Message>) {
+    while let Some(message) = inbound.recv().await {
+        match message {
+            Message::ReqWorkConn(_) => session.open_work_connection(),
+            Message::NewProxyResp(response) => session.proxies.answered(&response),
+            Message::Pong(pong) => {
+                if !session.pong(&pong) {
+                    return;
+                }
+            }
+            other => debug!("message {} has no handler here, ignored", other.kind().name()),
+        }
+    }
+    debug!("control message dispatcher exited");
+}
+
+impl Session {
+    /// Opens a work connection in a task of its own, which belongs to the process.
+    fn open_work_connection(self: &Arc<Self>) {
+        let Ok(permit) = Arc::clone(&self.shared.pending_work_connections).try_acquire_owned() else {
+            warn!("too many work connections are waiting to be started, the server's request is dropped");
+            return;
+        };
+        let request = work_conn::Request {
+            shared: Arc::clone(&self.shared),
+            connection: Arc::clone(&self.connection),
+            proxies: Arc::clone(&self.proxies),
+            run_id: self.run_id.clone(),
+            session: self.token.clone(),
+        };
+        self.shared.work_connections.spawn(work_conn::serve(request, permit).in_current_span());
+    }
+
+    /// False when the server reports an error, which ends the session.
+    fn pong(&self, pong: &Pong) -> bool {
+        if !pong.error.is_empty() {
+            error!("pong message contains error: {}", pong.error);
+            return false;
+        }
+        *self.last_pong.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        debug!("receive heartbeat from server");
+        true
+    }
+
+    fn since_pong(&self) -> Duration {
+        self.last_pong.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+}
+
+/// Pings at once and then every interval; ends when a pong is overdue. Without an interval it only waits.
+async fn heartbeat(session: Arc<Session>, outbound: mpsc::Sender<Message>) {
+    let Some(period) = session.shared.options.heartbeat_interval else {
+        outbound.closed().await;
+        return;
+    };
+    let mut ping = interval(period);
+    let mut check = interval(PONG_CHECK);
+    loop {
+        tokio::select! {
+            _ = ping.tick() => {
+                let mut message = Ping::default();
+                if let Err(error) = session.shared.auth.set_ping(&mut message).await {
+                    warn!("error during ping authentication: {error}, skip sending ping message");
+                    continue;
+                }
+                debug!("send heartbeat to server");
+                if outbound.send(message.into()).await.is_err() {
+                    return;
+                }
+            }
+            _ = check.tick() => {
+                if session.shared.options.heartbeat_timeout.is_some_and(|limit| session.since_pong() > limit) {
+                    warn!("heartbeat timeout");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Logs the login in the words that scripts wait for.
+pub(crate) fn log_success(run_id: &str) {
+    info!("login to server success, get run id [{run_id}]");
+}

@@ -1,0 +1,157 @@
+//! One attempt to log in: connect, exchange Login and LoginResp, start the encrypted channel (upstream
+//! `client/control_session.go`).
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use frp_auth::SetError;
+use frp_proto::exchange::Channel;
+use frp_proto::exchange::client::{ClientLogin, LoggedIn as Accepted, LoginError as ExchangeError};
+use frp_proto::msg::Login;
+use frp_proto::v1::EncodeError;
+use frp_stream::Stream;
+use frp_stream::message::{MessageReader, MessageWriter, control_channel};
+use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::backoff::Failure;
+use crate::client::Shared;
+use crate::connector::{ConnectError, Connection, Connector};
+
+/// How long the server may take to answer a Login, as upstream.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a login attempt failed. The texts are those that users of the original know.
+#[derive(Debug, Error)]
+pub enum LoginError {
+    /// The server cannot be reached.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The proof of who we are cannot be had.
+    #[error(transparent)]
+    Proof(#[from] SetError),
+    /// The login does not fit one message: too many `metadatas`.
+    #[error(transparent)]
+    TooLong(#[from] EncodeError),
+    /// The connection broke before the answer.
+    #[error("{0}")]
+    Broken(String),
+    /// No answer in time.
+    #[error("i/o timeout")]
+    Timeout,
+    /// The server refused, or answered with something that is no LoginResp.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+}
+
+impl LoginError {
+    /// Whether anybody answered, which decides how soon to try again.
+    pub(crate) fn failure(&self) -> Failure {
+        match self {
+            Self::Exchange(_) | Self::TooLong(_) | Self::Proof(_) => Failure::Refused,
+            Self::Connect(_) | Self::Broken(_) | Self::Timeout => Failure::Unreachable,
+        }
+    }
+}
+
+/// A session that the server has granted.
+pub(crate) struct LoggedIn {
+    pub(crate) run_id: String,
+    pub(crate) connection: Connection,
+    pub(crate) reader: MessageReader,
+    pub(crate) writer: MessageWriter,
+}
+
+/// Connects and logs in. `run_id` is that of the session before, empty for the first one.
+pub(crate) async fn log_in(
+    shared: &Shared,
+    connector: &Arc<Connector>,
+    run_id: &str,
+) -> Result<LoggedIn, LoginError> {
+    let connection = connector.connect().await?;
+    let mut stream = connection.open().await?.stream;
+    let message = login_message(shared, run_id).await?;
+    let (login, bytes) = ClientLogin::start(message, shared.auth.encryption_secret().as_bytes())?;
+    let Accepted { response, channel } =
+        match timeout(ANSWER_TIMEOUT, exchange(&mut stream, login, &bytes)).await {
+            Ok(Err(LoginError::Broken(_))) if connection.is_closed() => {
+                return Err(LoginError::Broken("session shutdown".to_owned()));
+            }
+            Ok(result) => result?,
+            Err(_) => return Err(LoginError::Timeout),
+        };
+    let (reader, writer) = match channel {
+        Channel::V1 { key } => control_channel(stream, &key),
+        _ => return Err(LoginError::Broken("the channel of the login is not known here".to_owned())),
+    };
+    Ok(LoggedIn { run_id: response.run_id, connection, reader, writer })
+}
+
+/// Sends the login and feeds the answer to the machine, never a byte beyond it.
+async fn exchange(stream: &mut Stream, mut login: ClientLogin, bytes: &[u8]) -> Result<Accepted, LoginError> {
+    let broken = |error: std::io::Error| LoginError::Broken(error.to_string());
+    stream.write_all(bytes).await.map_err(broken)?;
+    stream.flush().await.map_err(broken)?;
+    let mut buffer = [0; 1024];
+    loop {
+        let wanted = login.wanted()?.min(buffer.len());
+        let space = buffer.get_mut(..wanted).unwrap_or_default();
+        let read = stream.read(space).await.map_err(broken)?;
+        if read == 0 {
+            return Err(LoginError::Broken("EOF".to_owned()));
+        }
+        if let (_, Some(accepted)) = login.receive(buffer.get(..read).unwrap_or_default())? {
+            return Ok(accepted);
+        }
+    }
+}
+
+async fn login_message(shared: &Shared, run_id: &str) -> Result<Login, SetError> {
+    let options = &shared.options;
+    let mut login = Login {
+        version: crate::COMPATIBLE_VERSION.to_owned(),
+        hostname: hostname(),
+        os: go_os().to_owned(),
+        arch: go_arch().to_owned(),
+        user: options.user.clone(),
+        run_id: run_id.to_owned(),
+        client_id: options.client_id.clone(),
+        metas: options.metadatas.clone(),
+        pool_count: options.pool_count,
+        timestamp: unix_time(),
+        ..Login::default()
+    };
+    shared.auth.set_login(&mut login).await?;
+    Ok(login)
+}
+
+/// Seconds since 1970; zero for a clock that stands before it.
+fn unix_time() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The operating system in the peer's naming.
+fn go_os() -> &'static str {
+    match std::env::consts::OS {
+        "macos" => "darwin",
+        os => os,
+    }
+}
+
+/// The processor in the peer's naming.
+fn go_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" => "ppc64",
+        "loongarch64" => "loong64",
+        arch => arch,
+    }
+}

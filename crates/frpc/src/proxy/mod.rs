@@ -1,0 +1,223 @@
+//! The proxies of one session: their phases, what is due to be told to the server, and which of them take work
+//! connections (upstream `client/proxy/proxy_manager.go`, `client/proxy/proxy_wrapper.go`).
+//!
+//! [`Proxies`] is a small table behind a plain mutex that is never held across an await. One announcer task sends
+//! what is due; the handler of the control only enters the server's answers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use frp_net::resolve::Resolver;
+use frp_proto::msg::{CloseProxy, Message, NewProxyResp, StartWorkConn};
+use frp_proto::{names, v1};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tracing::{Instrument, debug, info, info_span, trace, warn};
+
+use crate::health::Monitor;
+use crate::work_conn::WorkStream;
+
+mod phase;
+mod spec;
+mod tcp;
+mod udp;
+
+use phase::{Action, PhaseMachine};
+use tcp::TcpProxy;
+use udp::UdpProxy;
+
+pub(crate) use spec::{Common, Kind, ProxySpec};
+pub(crate) use tcp::TcpOptions;
+pub(crate) use udp::UdpOptions;
+
+/// How often the announcer looks for what is due, as upstream.
+const TICK: Duration = Duration::from_secs(3);
+
+/// A proxy that the server has accepted, ready for work connections.
+pub(crate) enum Proxy {
+    /// Each work connection is spliced to a connection to the local service.
+    Tcp(TcpProxy),
+    /// One work connection carries the datagrams of all users.
+    Udp(UdpProxy),
+}
+
+impl Proxy {
+    /// Serves one started work connection to its end. Cancel-safe: dropping it closes both ends.
+    pub(crate) async fn serve(&self, work: WorkStream, start: StartWorkConn) {
+        match self {
+            Self::Tcp(proxy) => proxy.serve(work, &start).await,
+            Self::Udp(proxy) => proxy.serve(work).await,
+        }
+    }
+}
+
+/// All proxies of one session.
+pub(crate) struct Proxies {
+    user: String,
+    entries: Mutex<BTreeMap<String, Entry>>,
+    /// Wakes the announcer before its next tick.
+    due: Notify,
+}
+
+struct Entry {
+    spec: Arc<ProxySpec>,
+    machine: PhaseMachine,
+    running: Option<Arc<Proxy>>,
+}
+
+impl Proxies {
+    /// New wrappers for `specs`, none of them offered yet. `user` is the prefix of their names on the wire.
+    pub(crate) fn new(user: &str, specs: &[Arc<ProxySpec>]) -> Self {
+        let entry = |spec: &Arc<ProxySpec>| {
+            let mut machine = PhaseMachine::new(spec.health.is_none());
+            if let Kind::Unbuilt(reason) = &spec.kind {
+                machine.refuse(reason, Instant::now());
+            }
+            (spec.name.clone(), Entry { spec: Arc::clone(spec), machine, running: None })
+        };
+        Self {
+            user: user.to_owned(),
+            entries: Mutex::new(specs.iter().map(entry).collect()),
+            due: Notify::new(),
+        }
+    }
+
+    /// Starts the announcer and the health monitors in the session's task set.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        tasks: &mut JoinSet<()>,
+        outbound: &mpsc::Sender<Message>,
+        resolver: &Arc<Resolver>,
+    ) {
+        let entries = self.lock();
+        if !entries.is_empty() {
+            let names: Vec<_> = entries.keys().map(String::as_str).collect();
+            info!("proxy added: [{}]", names.join(" "));
+        }
+        for (name, entry) in entries.iter() {
+            let span = info_span!("proxy", proxy = %name);
+            if let Kind::Unbuilt(reason) = &entry.spec.kind {
+                span.in_scope(|| warn!("start error: {reason}"));
+                continue;
+            }
+            let Some(options) = entry.spec.health.clone() else { continue };
+            let (monitor, mut verdict) = Monitor::new(options, Arc::clone(resolver));
+            let (proxies, outbound, name) = (Arc::clone(self), outbound.clone(), name.clone());
+            let watch = async move {
+                while verdict.changed().await.is_ok() {
+                    let healthy = *verdict.borrow_and_update();
+                    if let Some(message) = proxies.health_changed(&name, healthy) {
+                        // The queue's end is the session's end, which stops this task too.
+                        let _ = outbound.send(message).await;
+                    }
+                    info!("health check {}", if healthy { "success" } else { "failed" });
+                }
+            };
+            let checked = async move {
+                tokio::join!(monitor.run(), watch);
+            };
+            tasks.spawn(checked.instrument(span));
+        }
+        drop(entries);
+        tasks.spawn(Arc::clone(self).announce(outbound.clone()).in_current_span());
+    }
+
+    /// Sends what is due, now and at every tick, until the session ends.
+    async fn announce(self: Arc<Self>, outbound: mpsc::Sender<Message>) {
+        loop {
+            for message in self.due_messages(Instant::now()) {
+                if outbound.send(message).await.is_err() {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = sleep(TICK) => {}
+                () = self.due.notified() => {}
+            }
+        }
+    }
+
+    fn due_messages(&self, now: Instant) -> Vec<Message> {
+        self.lock().values_mut().filter_map(|entry| entry.tick(now)).collect()
+    }
+
+    fn health_changed(&self, name: &str, healthy: bool) -> Option<Message> {
+        let mut entries = self.lock();
+        let entry = entries.get_mut(name)?;
+        entry.machine.set_healthy(healthy);
+        entry.tick(Instant::now())
+    }
+
+    /// Enters the server's answer to a NewProxy.
+    pub(crate) fn answered(&self, response: &NewProxyResp) {
+        let name = names::strip_user_prefix(&self.user, &response.proxy_name);
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(name) else {
+            debug!("the server answers for proxy [{name}], which is not ours");
+            return;
+        };
+        let _span = info_span!("proxy", proxy = %name).entered();
+        if !entry.machine.answered(&response.error, Instant::now()) {
+            warn!("[{name}] start error: status not wait start, ignore start message");
+            return;
+        }
+        if response.error.is_empty() {
+            entry.running = entry.spec.build().map(Arc::new);
+            info!("start proxy success");
+        } else {
+            warn!("start error: {}", response.error);
+        }
+    }
+
+    /// The proxy of that raw name, if it takes work connections now.
+    pub(crate) fn running(&self, name: &str) -> Option<Arc<Proxy>> {
+        self.lock().get(name)?.running.clone()
+    }
+
+    /// The session is over: no proxy takes work connections any more.
+    pub(crate) fn close(&self) {
+        for entry in self.lock().values_mut() {
+            entry.machine.close();
+            entry.running = None;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn tick(&mut self, now: Instant) -> Option<Message> {
+        if matches!(self.spec.kind, Kind::Unbuilt(_)) {
+            return None;
+        }
+        let before = self.machine.phase();
+        let action = self.machine.tick(now)?;
+        let after = self.machine.phase();
+        info_span!("proxy", proxy = %self.spec.name)
+            .in_scope(|| trace!("change status from [{before}] to [{after}]"));
+        match action {
+            Action::Offer => self.offer(now),
+            Action::Withdraw => {
+                self.running = None;
+                Some(CloseProxy { proxy_name: self.spec.new_proxy.proxy_name.clone() }.into())
+            }
+        }
+    }
+
+    /// The NewProxy message. One that is longer than a message may be fails this proxy and nothing else.
+    fn offer(&mut self, now: Instant) -> Option<Message> {
+        let message = self.spec.new_proxy.clone().into();
+        match v1::encode(&message) {
+            Ok(_) => Some(message),
+            Err(error) => {
+                info_span!("proxy", proxy = %self.spec.name).in_scope(|| warn!("start error: {error}"));
+                self.machine.refuse(&error.to_string(), now);
+                None
+            }
+        }
+    }
+}

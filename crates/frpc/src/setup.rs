@@ -1,0 +1,179 @@
+//! From the configuration to a client that can run: the one place where configured keys become options.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use frp_auth::token_source::{self, TokenSource, TokenSourceError};
+use frp_auth::{ClientAuth, Scopes, Token};
+use frp_config::common::ValueSource;
+use frp_config::{ClientConfig, ProxyConfig, VisitorConfig, unbuilt};
+use frp_net::dial;
+use frp_net::keepalive::Keepalive;
+use frp_net::open_files;
+use frp_net::resolve::Resolver;
+use frp_net::tls::{ClientTls, ClientTlsOptions, TlsError};
+use frp_proto::crypto::key;
+use frp_stream::relay::RelayOptions;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::client::{Client, ClientOptions};
+use crate::connector::{Connector, ConnectorOptions};
+use crate::proxy::{Common, ProxySpec};
+use crate::visitor::VisitorSpec;
+
+/// `transport.dialServerTimeout` where it is switched off by a negative number: a wait for a peer has a bound.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What one client is to run: a configuration that was loaded, completed and checked.
+#[derive(Debug)]
+pub struct Setup {
+    /// The common part.
+    pub common: ClientConfig,
+    /// The proxies to start.
+    pub proxies: Vec<ProxyConfig>,
+    /// The visitors to start.
+    pub visitors: Vec<VisitorConfig>,
+    /// The file it came from, as given on the command line; none for a configuration made of flags.
+    pub config_file: Option<String>,
+}
+
+/// Why a configuration cannot be run.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    /// It asks for something that guards a door and is not built yet.
+    #[error("{0}")]
+    Unbuilt(String),
+    /// `auth.tokenSource` gives no token.
+    #[error("failed to resolve auth.tokenSource: {0}")]
+    TokenSource(#[from] TokenSourceError),
+    /// `auth.tokenSource` names neither a file nor a program; the configuration's checks refuse that before.
+    #[error("failed to resolve auth.tokenSource: unsupported value source type: {0}")]
+    NoTokenSource(String),
+    /// Certificate, key or authorities cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A number of the configuration is out of range.
+    #[error("{key}: {value} is out of range")]
+    OutOfRange {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: i64,
+    },
+    /// The system refused something.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Setup {
+    /// Resolves the token, reads certificates, and puts the client together. Nothing is dialled.
+    pub(crate) async fn into_client(self, shutdown: CancellationToken) -> Result<Client, SetupError> {
+        let findings = unbuilt::client(&self.common);
+        if !findings.errors.is_empty() {
+            let errors: Vec<_> = findings.errors.iter().map(ToString::to_string).collect();
+            return Err(SetupError::Unbuilt(errors.join("\n")));
+        }
+        for warning in &findings.warnings {
+            warn!("{warning}");
+        }
+        let common = &self.common;
+        let resolver = Arc::new(match common.dns_server.as_str() {
+            "" => Resolver::system(),
+            server => Resolver::with_server(server),
+        });
+        let auth = ClientAuth::token(token(common).await?, scopes(common));
+        let key = key::derive(auth.encryption_secret().as_bytes());
+        let specs = Common {
+            user: &common.user,
+            key: &key,
+            relay: RelayOptions { half_close_timeout: common.transport.half_close_timeout() },
+            udp_packet_size: usize::try_from(common.udp_packet_size)
+                .unwrap_or(frp_stream::udp::DEFAULT_PACKET_SIZE),
+            resolver: &resolver,
+        };
+        let specs = self.proxies.iter().map(|config| ProxySpec::new(config, &specs)).collect();
+        let visitors = self.visitors.iter().map(VisitorSpec::new).collect();
+        let connector =
+            Connector::new(connector_options(common, &resolver).await?, tls(common)?, Arc::clone(&resolver));
+        Ok(Client::new(client_options(common), auth, connector, resolver, specs, visitors, shutdown))
+    }
+}
+
+async fn token(common: &ClientConfig) -> Result<Token, SetupError> {
+    match &common.auth.token_source {
+        None => Ok(common.auth.token.expose().into()),
+        Some(source) => {
+            Ok(token_source::resolve(&token_source(source)?, open_files::restore_in_child).await?)
+        }
+    }
+}
+
+fn token_source(source: &ValueSource) -> Result<TokenSource, SetupError> {
+    match source {
+        ValueSource { file: Some(file), .. } => Ok(TokenSource::File { path: file.path.clone().into() }),
+        ValueSource { exec: Some(exec), .. } => Ok(TokenSource::Exec {
+            command: exec.command.clone(),
+            args: exec.args.clone(),
+            env: exec.env.iter().map(|pair| (pair.name.clone(), pair.value.expose().to_owned())).collect(),
+        }),
+        ValueSource { kind, .. } => Err(SetupError::NoTokenSource(kind.clone())),
+    }
+}
+
+fn scopes(common: &ClientConfig) -> Scopes {
+    let has = |scope: &str| common.auth.additional_scopes.iter().any(|name| name == scope);
+    Scopes { heart_beats: has("HeartBeats"), new_work_conns: has("NewWorkConns") }
+}
+
+fn client_options(common: &ClientConfig) -> ClientOptions {
+    ClientOptions {
+        user: common.user.clone(),
+        client_id: common.client_id.clone(),
+        metadatas: (*common.metadatas).clone(),
+        pool_count: common.transport.pool_count,
+        login_fail_exit: common.login_fail_exit(),
+        heartbeat_interval: common.transport.heartbeat_interval(),
+        heartbeat_timeout: common.transport.heartbeat_timeout(),
+    }
+}
+
+async fn connector_options(
+    common: &ClientConfig,
+    resolver: &Resolver,
+) -> Result<ConnectorOptions, SetupError> {
+    let transport = &common.transport;
+    let port = common.server_port;
+    Ok(ConnectorOptions {
+        host: common.server_addr.clone(),
+        port: u16::try_from(port).map_err(|_| SetupError::OutOfRange { key: "serverPort", value: port })?,
+        dial_timeout: transport.dial_server_timeout().unwrap_or(DIAL_TIMEOUT),
+        keepalive: Keepalive::from_seconds(transport.dial_server_keepalive),
+        local_ip: dial::local_address(resolver, &transport.connect_server_local_ip).await,
+        custom_tls_first_byte: !transport.tls.disable_custom_tls_first_byte(),
+        mux: transport.tcp_mux().then(|| frp_mux::Config {
+            keepalive_interval: transport.tcp_mux_keepalive_interval(),
+            ..frp_mux::Config::default()
+        }),
+    })
+}
+
+fn tls(common: &ClientConfig) -> Result<Option<ClientTls>, SetupError> {
+    let tls = &common.transport.tls;
+    if !tls.enable() {
+        return Ok(None);
+    }
+    let server_name = match tls.config.server_name.as_str() {
+        "" => &common.server_addr,
+        name => name,
+    };
+    let options = ClientTlsOptions {
+        cert_file: tls.config.cert_file.clone(),
+        key_file: tls.config.key_file.clone(),
+        trusted_ca_file: tls.config.trusted_ca_file.clone(),
+        server_name: server_name.to_owned(),
+    };
+    Ok(Some(ClientTls::new(&options)?))
+}

@@ -1,0 +1,104 @@
+//! One work connection: opened when the server asks, announced, pooled by the server until a user comes, then
+//! handed to its proxy (upstream `client/control.go`, `client/proxy/proxy_manager.go`).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use frp_proto::msg::{Message, NewWorkConn, StartWorkConn};
+use frp_stream::Stream;
+use frp_stream::message::{read_message, write_message};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, error, info_span, warn};
+
+use crate::client::Shared;
+use crate::connector::Connection;
+use crate::proxy::Proxies;
+
+/// How long opening and announcing may take; the wait for StartWorkConn that follows has no deadline.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What a work connection needs to know of the session that opens it.
+pub(crate) struct Request {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) proxies: Arc<Proxies>,
+    pub(crate) run_id: String,
+    /// Cancelled with the session; a connection that has been started by then lives on.
+    pub(crate) session: CancellationToken,
+}
+
+/// A stream to the server with the addresses of the socket that carries it.
+pub(crate) struct WorkStream {
+    pub(crate) stream: Stream,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+}
+
+/// The whole life of one work connection. Cancelling it closes both its ends.
+pub(crate) async fn serve(request: Request, permit: OwnedSemaphorePermit) {
+    let shutdown = request.shared.shutdown.clone();
+    let started = tokio::select! {
+        started = start(&request) => started,
+        () = request.session.cancelled() => return,
+    };
+    drop(permit);
+    let Some((work, message)) = started else { return };
+    let name = frp_proto::names::strip_user_prefix(&request.shared.options.user, &message.proxy_name);
+    let Some(proxy) = request.proxies.running(name) else {
+        debug!("work connection for proxy [{name}], which is not running here; closed");
+        return;
+    };
+    let span = info_span!("proxy", proxy = %name);
+    drop(request);
+    let served = async {
+        debug!("start a new work connection, localAddr: {} remoteAddr: {}", work.local, work.remote);
+        proxy.serve(work, message).await;
+    };
+    tokio::select! {
+        () = served.instrument(span) => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+/// Opens and announces the connection, then waits for as long as the session lives for the server to start it.
+async fn start(request: &Request) -> Option<(WorkStream, StartWorkConn)> {
+    let mut work = match timeout(OPEN_TIMEOUT, announce(request)).await {
+        Ok(Ok(work)) => work,
+        Ok(Err(error)) => {
+            warn!("start new connection to server error: {error}");
+            return None;
+        }
+        Err(_) => {
+            warn!("start new connection to server error: i/o timeout");
+            return None;
+        }
+    };
+    let message = match read_message(&mut work.stream).await {
+        Ok(Message::StartWorkConn(message)) => message,
+        Ok(other) => {
+            warn!("expected StartWorkConn on a work connection, got {}", other.kind().name());
+            return None;
+        }
+        // The server drops pooled connections when a control goes; that is no error.
+        Err(error) => {
+            debug!("work connection closed before response StartWorkConn message: {error}");
+            return None;
+        }
+    };
+    if !message.error.is_empty() {
+        error!("StartWorkConn contains error: {}", message.error);
+        return None;
+    }
+    Some((work, message))
+}
+
+async fn announce(request: &Request) -> anyhow::Result<WorkStream> {
+    let mut work = request.connection.open().await?;
+    let mut message = NewWorkConn { run_id: request.run_id.clone(), ..NewWorkConn::default() };
+    request.shared.auth.set_new_work_conn(&mut message).await?;
+    write_message(&mut work.stream, &message.into()).await?;
+    Ok(work)
+}
