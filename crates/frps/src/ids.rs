@@ -40,12 +40,6 @@ impl Borrow<str> for RunId {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct ProxyName(Arc<str>);
 
-impl ProxyName {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl From<&str> for ProxyName {
     fn from(name: &str) -> Self {
         Self(name.into())

@@ -1,7 +1,52 @@
 //! The frp server: logs clients in, opens the public ports they ask for, and joins users to their work connections.
+//!
+//! It must never wait for a byte of a peer in an accept loop or without a deadline, hold more of a stranger than a
+//! bounded number of connections, or let one client's failure reach another.
+//!
+//! # Where a connection goes
+//!
+//! - [`run()`]: what the program does from its first log line on
+//! - [`Server`] (`server`): binds everything, then runs; `core`: what all tasks share; `settings`: the
+//!   configuration in the types needed here
+//! - `accept`: a connection on `bindPort`, up to its streams; `mux`: many streams in one connection; `pending`: the
+//!   cap on connections that have not said who they are
+//! - `first_message`: the three kinds of streams, work and visitor connections; `login`: the third
+//! - `control`: a client's session; in it `registry` (which clients there are), `work_pool` (work connections and
+//!   the users that wait for one), `heartbeat`, `outbound`
+//! - `proxy`: what a client asked for; `tcp`, `udp`, and `table`, the names of all proxies; `group`: several
+//!   proxies behind one port; `ports`: which ports may be had
+//! - `user_conn`: the life of one user connection; `traffic`: what it is counted in
+//!
+//! # Who owns which task
+//!
+//! The server's tracker holds every task of a connection, control, group or user; the server's token ends them, and
+//! the server waits for them. A control owns its reader, writer and heartbeat and its proxies; a proxy its accept
+//! loop; a mux session its driver. Tokens are children of the owner's. Relays belong to the server, because closing a
+//! proxy or losing a control must not cut users.
 
 #![forbid(unsafe_code)]
 
+mod accept;
+mod control;
+mod core;
+mod first_message;
+mod group;
 mod ids;
+mod login;
+mod mux;
 mod pending;
 mod ports;
+mod proxy;
+mod run;
+mod server;
+mod settings;
+mod traffic;
+mod user_conn;
+
+pub use self::run::{RunError, run};
+pub use self::server::{BindError, Server};
+
+/// The release of the original that this program behaves like, as it tells clients.
+pub const COMPATIBLE_VERSION: &str = "0.70.1";
+/// This program's own version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

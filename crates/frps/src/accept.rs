@@ -1,0 +1,158 @@
+//! Connections on `bindPort`, from accept to their first message.
+//!
+//! The accept loop only starts a task per connection and waits for no byte of any peer. That task finds out what the
+//! connection is (TLS or plain), unwraps TLS, and hands it to [`crate::mux`] or straight to
+//! [`crate::first_message`]. All of it shares one deadline, counted from accept.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use frp_net::listen::accept;
+use frp_proto::limits::SNIFF_LEN;
+use frp_proto::sniff::{ConnectionStart, connection_start};
+use frp_stream::Stream;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout_at};
+use tracing::{trace, warn};
+
+use crate::core::Core;
+use crate::pending::Slot;
+use crate::{first_message, mux};
+
+/// From accept to the end of the first message, with TLS and mux in between. Upstream `server/service.go`,
+/// `connReadTimeout`, which counts each of them anew.
+pub(crate) const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A stream from a client, and between which addresses it runs. Streams of one mux session share those of the
+/// session.
+pub(crate) struct Inbound {
+    pub(crate) stream: Stream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+}
+
+/// A connection as far as it is known: shared by its streams.
+pub(crate) struct Connection {
+    slot: Slot,
+    /// Whether any stream has brought a whole first message.
+    spoken: AtomicBool,
+    session: Option<frp_mux::Session>,
+}
+
+impl Connection {
+    pub(crate) fn new(slot: Slot, session: Option<frp_mux::Session>) -> Arc<Self> {
+        Arc::new(Self { slot, spoken: AtomicBool::new(false), session })
+    }
+
+    /// A whole message came: the deadline of the connection no longer applies.
+    pub(crate) fn spoke(&self) {
+        self.spoken.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.spoken.load(Ordering::Relaxed)
+    }
+
+    /// The client has logged in or named a run id that is here: what bounds strangers no longer applies.
+    pub(crate) fn identified(&self) {
+        self.slot.identified();
+        if let Some(session) = &self.session {
+            session.set_inbound_limit(usize::MAX);
+        }
+    }
+
+    /// Resolves when the connection has to make room for a newer one of its address.
+    pub(crate) async fn evicted(&self) {
+        self.slot.evicted().await;
+    }
+}
+
+/// Why a connection never got to its first message.
+#[derive(Debug, thiserror::Error)]
+enum PrepareError {
+    #[error("non-TLS connection received on a TlsOnly server")]
+    NotTls,
+    #[error("websocket is not supported by this server yet")]
+    WebSocket,
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Accepts until the server stops.
+pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener) {
+    loop {
+        let (stream, peer) = tokio::select! {
+            biased;
+            () = core.stop.cancelled() => return,
+            accepted = accept(&listener, core.settings.keepalive) => accepted,
+        };
+        let slot = core.pending.admit(peer.ip());
+        core.tasks.spawn(connection(Arc::clone(&core), stream, peer, slot));
+    }
+}
+
+/// The task of one connection.
+async fn connection(core: Arc<Core>, tcp: TcpStream, peer: SocketAddr, slot: Slot) {
+    let deadline = Instant::now() + FIRST_MESSAGE_TIMEOUT;
+    let Ok(local) = tcp.local_addr() else { return };
+    let prepared = tokio::select! {
+        biased;
+        () = core.stop.cancelled() => return,
+        () = slot.evicted() => return,
+        prepared = timeout_at(deadline, prepare(&core, tcp)) => prepared,
+    };
+    let stream = match prepared {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error @ PrepareError::NotTls)) => {
+            return warn!("checkAndEnableTLSServerConnWithTimeout error: {error}");
+        }
+        Ok(Err(error)) => return trace!("failed to accept frp connection: {error}"),
+        Err(_) => return trace!("failed to accept frp connection: i/o timeout"),
+    };
+    let inbound = Inbound { stream, peer, local: frp_net::address::canonical(local) };
+    match core.settings.mux.clone() {
+        Some(config) => mux::serve(core, inbound, slot, config, deadline).await,
+        None => {
+            let connection = Connection::new(slot, None);
+            first_message::serve(core, inbound, connection, deadline).await;
+        }
+    }
+}
+
+/// Unwraps what the first bytes announce.
+async fn prepare(core: &Core, tcp: TcpStream) -> Result<Stream, PrepareError> {
+    let mut stream = Stream::from(tcp);
+    let (start, bytes) = sniff(&mut stream).await?;
+    trace!("start check TLS connection...");
+    let custom = start == ConnectionStart::TlsMarked;
+    let is_tls = custom || start == ConnectionStart::Tls;
+    let stream = match start {
+        ConnectionStart::TlsMarked => core.tls.accept(stream.with_prefix(bytes.slice(1..))).await?,
+        ConnectionStart::Tls => core.tls.accept(stream.with_prefix(bytes)).await?,
+        ConnectionStart::WebSocket => return Err(PrepareError::WebSocket),
+        ConnectionStart::Http | ConnectionStart::V2 | ConnectionStart::Plain if core.settings.force_tls => {
+            return Err(PrepareError::NotTls);
+        }
+        ConnectionStart::Http | ConnectionStart::V2 | ConnectionStart::Plain => stream.with_prefix(bytes),
+    };
+    trace!("check TLS connection success, isTLS: {is_tls} custom: {custom} internal: false");
+    Ok(stream)
+}
+
+/// Reads until the first bytes tell what the connection is; ten always do.
+async fn sniff(stream: &mut Stream) -> Result<(ConnectionStart, Bytes), std::io::Error> {
+    let mut bytes = Vec::with_capacity(SNIFF_LEN);
+    loop {
+        let room = SNIFF_LEN.saturating_sub(bytes.len()) as u64;
+        if (&mut *stream).take(room).read_buf(&mut bytes).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(start) = connection_start(&bytes) {
+            return Ok((start, bytes.into()));
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The session of one client, from its login to its end.
+//!
+//! ```text
+//!              +--------+  inbound  +---------+  outbound  +--------+
+//!  client ---> | reader | --------> | handler | ---------> | writer | ---> client
+//!              +--------+           +---------+            +--------+
+//! ```
+//!
+//! Both queues hold 100 messages. The handler is [`Control::run`] itself: it alone owns the proxies of the client and
+//! acts on messages in their order. Reader, writer and heartbeat are tasks in its `JoinSet`; whichever ends first
+//! ends the control. Everything of the control is released by dropping it, too, so that a panic costs one client and
+//! no port.
+
+mod heartbeat;
+mod outbound;
+mod registry;
+mod work_pool;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use frp_proto::msg::{CloseProxy, Message, NewProxy, NewProxyResp, Ping, Pong, ReqWorkConn};
+use frp_proto::v1;
+use frp_stream::message::{MessageReader, MessageWriter, WriteError};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::DropGuard;
+use tracing::{Instrument, debug, info, warn};
+
+pub(crate) use self::heartbeat::Heartbeat;
+pub(crate) use self::outbound::Outbound;
+pub(crate) use self::registry::{Client, Handle, LookupError, Registration, Registry, RegistryError};
+pub(crate) use self::work_pool::{TakeError, WorkConn, WorkPool};
+use crate::core::{Core, WRITE_TIMEOUT};
+use crate::ids::ProxyName;
+use crate::proxy::{self, Running, StartError};
+
+/// See the module. Its task belongs to the server's tracker; the server's token or the token of its
+/// [`Handle`] ends it.
+pub(crate) struct Control {
+    core: Arc<Core>,
+    /// Work connections that the client wants kept ready, clamped.
+    pool_count: usize,
+    outbound: Outbound,
+    heartbeat: Arc<Heartbeat>,
+    proxies: HashMap<ProxyName, Running>,
+    /// Taken out of the registry after everything above is gone: fields are dropped in this order.
+    registration: Registration,
+}
+
+/// The two ends of the encrypted control stream.
+pub(crate) struct Channel {
+    pub(crate) reader: MessageReader,
+    pub(crate) writer: MessageWriter,
+}
+
+impl Control {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        pool_count: usize,
+        outbound: Outbound,
+        registration: Registration,
+    ) -> Self {
+        let heartbeat = Arc::new(Heartbeat::starting_now());
+        Self { core, pool_count, outbound, heartbeat, proxies: HashMap::new(), registration }
+    }
+
+    /// Serves the client until its stream ends, its heartbeat stops, or the control is told to stop; then closes
+    /// its proxies and waits for that.
+    pub(crate) async fn run(mut self, channel: Channel, queued: mpsc::Receiver<Message>) {
+        let stop = self.registration.handle().stop.clone();
+        let (inbound, mut messages) = mpsc::channel(outbound::QUEUE);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(read(channel.reader, inbound).in_current_span());
+        tasks.spawn(write(channel.writer, queued, stop.clone().drop_guard()).in_current_span());
+        tasks.spawn(self.watch_heartbeat().in_current_span());
+        tasks.spawn(fill_pool(self.outbound.clone(), self.pool_count));
+
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                message = messages.recv() => match message {
+                    Some(message) => self.handle(message).await,
+                    None => break,
+                },
+            }
+        }
+        stop.cancel();
+        tasks.shutdown().await;
+        self.registration.handle().pool.close();
+        for (_, running) in self.proxies.drain() {
+            running.close().await;
+        }
+        info!("client exit success");
+    }
+
+    async fn handle(&mut self, message: Message) {
+        match message {
+            Message::NewProxy(message) => self.new_proxy(*message).await,
+            Message::CloseProxy(message) => self.close_proxy(message).await,
+            Message::Ping(message) => self.ping(&message).await,
+            // The three of hole punching will be answered beside this task, not in it.
+            other => debug!("ignored a message of type {}", other.kind().name()),
+        }
+    }
+
+    async fn new_proxy(&mut self, mut message: NewProxy) {
+        if message.proxy_type.is_empty() {
+            "tcp".clone_into(&mut message.proxy_type);
+        }
+        let NewProxy { proxy_name: name, proxy_type: kind, .. } = &message;
+        let mut response = NewProxyResp { proxy_name: name.clone(), ..NewProxyResp::default() };
+        match self.start_proxy(&message) {
+            Ok(remote_addr) => {
+                info!("new proxy [{name}] type [{kind}] success");
+                response.remote_addr = remote_addr;
+            }
+            Err(error) => {
+                warn!("new proxy [{name}] type [{kind}] error: {error}");
+                response.error = self.core.told(&format!("new proxy [{name}] error"), &error);
+            }
+        }
+        self.answer_new_proxy(response).await;
+    }
+
+    /// Sends the answer. One that is too long for a message fails this proxy and nothing else: a long error is
+    /// shortened, and a proxy whose success cannot be told is closed again.
+    async fn answer_new_proxy(&mut self, mut response: NewProxyResp) {
+        if !fits(&response) && !response.error.is_empty() {
+            "new proxy error".clone_into(&mut response.error);
+        }
+        if fits(&response) {
+            return self.send(response).await;
+        }
+        warn!("the name of a new proxy is too long for an answer");
+        if response.error.is_empty()
+            && let Some(running) = self.proxies.remove(response.proxy_name.as_str())
+        {
+            running.close().await;
+        }
+    }
+
+    /// Starts a proxy and returns its public address.
+    fn start_proxy(&mut self, message: &NewProxy) -> Result<String, StartError> {
+        let held = self.proxies.values().map(Running::ports).sum();
+        let start = proxy::Start { core: &self.core, control: self.registration.handle(), held };
+        let (running, remote_addr) = start.start(message, self.pool_count)?;
+        self.proxies.insert(ProxyName::from(message.proxy_name.as_str()), running);
+        Ok(remote_addr)
+    }
+
+    async fn close_proxy(&mut self, message: CloseProxy) {
+        let name = message.proxy_name;
+        if let Some(running) = self.proxies.remove(name.as_str()) {
+            running.close().await;
+        }
+        info!("close proxy [{name}] success");
+    }
+
+    /// Every ping is answered, also where no heartbeat is demanded: old clients leave without an answer.
+    async fn ping(&self, message: &Ping) {
+        let mut pong = Pong::default();
+        match self.core.auth.verify_ping(message).await {
+            Ok(()) => {
+                self.heartbeat.beat();
+                debug!("receive heartbeat");
+            }
+            Err(error) => {
+                warn!("received invalid ping: {error}");
+                pong.error = self.core.told("invalid ping", &error);
+            }
+        }
+        self.send(pong).await;
+    }
+
+    /// Queues an answer; that the control is closing meanwhile is noticed elsewhere.
+    async fn send(&self, message: impl Into<Message>) {
+        let _ = self.outbound.send(message).await;
+    }
+
+    fn watch_heartbeat(&self) -> impl Future<Output = ()> + use<> {
+        let heartbeat = Arc::clone(&self.heartbeat);
+        let timeout = self.core.settings.heartbeat_timeout;
+        let stop = self.registration.handle().stop.clone();
+        async move {
+            heartbeat.lost(timeout).await;
+            warn!("heartbeat timeout");
+            stop.cancel();
+        }
+    }
+}
+
+fn fits(response: &NewProxyResp) -> bool {
+    v1::encode(&response.clone().into()).is_ok()
+}
+
+/// Passes the client's messages on until its stream ends or breaks the protocol.
+async fn read(mut reader: MessageReader, inbound: mpsc::Sender<Message>) {
+    loop {
+        match reader.next().await {
+            Ok(message) => {
+                if inbound.send(message).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                debug!("control connection ended: {error}");
+                return;
+            }
+        }
+    }
+}
+
+/// Writes queued messages until the stream fails or the client stops reading, and ends the control then.
+async fn write(mut writer: MessageWriter, mut queued: mpsc::Receiver<Message>, _ends_control: DropGuard) {
+    while let Some(message) = queued.recv().await {
+        match tokio::time::timeout(WRITE_TIMEOUT, writer.send(&message)).await {
+            Ok(Ok(())) => {}
+            // Concerns this message alone.
+            Ok(Err(WriteError::Encode(error))) => warn!("message not sent: {error}"),
+            Ok(Err(error)) => {
+                debug!("write to control connection: {error}");
+                return;
+            }
+            Err(_) => {
+                warn!("the client does not read its control connection, closing it");
+                return;
+            }
+        }
+    }
+}
+
+/// Asks for the connections that the client wants kept ready. A task of its own, because the queue may be shorter.
+async fn fill_pool(outbound: Outbound, pool_count: usize) {
+    for _ in 0..pool_count {
+        if outbound.send(ReqWorkConn {}).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The queue of messages towards one client.
+
+use frp_proto::msg::Message;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// How many messages wait for the writer before senders have to wait. Upstream `pkg/msg/handler.go`.
+pub(crate) const QUEUE: usize = 100;
+
+/// The control is closing, so nothing more can be sent. The text reaches logs.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("control is already closed")]
+pub(crate) struct ControlClosed;
+
+/// The sending end; the writer task of the control holds the other.
+#[derive(Debug, Clone)]
+pub(crate) struct Outbound {
+    queue: mpsc::Sender<Message>,
+    stop: CancellationToken,
+}
+
+impl Outbound {
+    /// A queue that refuses everything once `stop` is cancelled.
+    pub(crate) fn new(stop: CancellationToken) -> (Self, mpsc::Receiver<Message>) {
+        let (queue, receiver) = mpsc::channel(QUEUE);
+        (Self { queue, stop }, receiver)
+    }
+
+    /// Queues a message, waiting while the queue is full. Safe to cancel: then the message is not queued.
+    ///
+    /// # Errors
+    /// When the control is closing.
+    pub(crate) async fn send(&self, message: impl Into<Message>) -> Result<(), ControlClosed> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(ControlClosed),
+            sent = self.queue.send(message.into()) => sent.map_err(|_| ControlClosed),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What all tasks of the server share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use frp_auth::ServerAuth;
+use frp_net::tls::ServerTls;
+use frp_proto::crypto::{Key, key};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::control::Registry;
+use crate::group::TcpGroups;
+use crate::pending::Pending;
+use crate::ports::Ports;
+use crate::proxy::Table;
+use crate::settings::Settings;
+
+/// How long one message may take to be written, outside a login.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// See the module.
+pub(crate) struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) tls: ServerTls,
+    pub(crate) auth: ServerAuth,
+    /// Key of encrypted work connections, derived from the token once.
+    pub(crate) key: Key,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) pending: Arc<Pending>,
+    pub(crate) proxies: Arc<Table>,
+    pub(crate) tcp_ports: Arc<Ports>,
+    pub(crate) udp_ports: Arc<Ports>,
+    pub(crate) tcp_groups: Arc<TcpGroups>,
+    /// Ends everything. Cancelled by whoever runs the server; all other tokens are its children.
+    pub(crate) stop: CancellationToken,
+    /// Every task that is not owned by something smaller: connections before they are known, mux sessions,
+    /// controls, groups, and user connections. Relays are here because closing a proxy must not cut them. The
+    /// server waits for all of them at its end.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Core {
+    pub(crate) fn new(
+        settings: Settings,
+        tls: ServerTls,
+        auth: ServerAuth,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let tasks = TaskTracker::new();
+        let tcp_ports = Ports::new(&settings.allow_ports);
+        Arc::new(Self {
+            registry: Arc::default(),
+            pending: Pending::new(settings.max_pending_per_address),
+            proxies: Arc::default(),
+            udp_ports: Ports::new(&settings.allow_ports),
+            tcp_groups: TcpGroups::new(Arc::clone(&tcp_ports), tasks.clone(), stop.clone()),
+            tcp_ports,
+            key: key::derive(auth.encryption_secret().as_bytes()),
+            settings,
+            tls,
+            auth,
+            stop,
+            tasks,
+        })
+    }
+
+    /// What a client is told of an error: its text, or only `summary` where the operator wants no details told.
+    pub(crate) fn told(&self, summary: &str, error: &impl ToString) -> String {
+        if self.settings.detailed_errors { error.to_string() } else { summary.to_owned() }
+    }
+}

@@ -1,0 +1,139 @@
+//! What a stream is, by its first message: a control, a work or a visitor connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use frp_proto::exchange::server::{AcceptError, FirstMessage, ServerAccept};
+use frp_proto::msg::{Message, NewVisitorConn, NewVisitorConnResp, NewWorkConn, StartWorkConn};
+use frp_stream::Stream;
+use frp_stream::message::write_message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{debug, trace, warn};
+
+use crate::accept::{Connection, Inbound};
+use crate::control::{Handle, LookupError, WorkConn};
+use crate::core::Core;
+use crate::login;
+
+/// How long an answer to a first message may take to be written. Upstream `server/service.go`, `connWriteTimeout`.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why no first message came.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error(transparent)]
+    Accept(#[from] AcceptError),
+    #[error("EOF")]
+    Eof,
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// The task of one stream until it belongs to somebody.
+pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, connection: Arc<Connection>, deadline: Instant) {
+    let Inbound { mut stream, peer, local } = inbound;
+    let first = tokio::select! {
+        biased;
+        () = core.stop.cancelled() => return,
+        () = connection.evicted() => return,
+        first = timeout_at(deadline, read(&mut stream)) => first,
+    };
+    let first = match first {
+        Ok(Ok(first)) => first,
+        Ok(Err(ReadError::Accept(AcceptError::Unexpected(_)))) => {
+            connection.spoke();
+            return warn!("error message type for the new connection [{peer}]");
+        }
+        Ok(Err(error)) => return trace!("failed to accept frp connection: {error}"),
+        Err(_) => return trace!("failed to accept frp connection: i/o timeout"),
+    };
+    connection.spoke();
+    let inbound = Inbound { stream, peer, local };
+    match first {
+        FirstMessage::Login { login, reply } => login::serve(core, inbound, *login, reply, &connection).await,
+        FirstMessage::WorkConn { message, .. } => work_conn(&core, inbound, &message, &connection).await,
+        FirstMessage::VisitorConn { message, .. } => visitor_conn(&core, inbound.stream, message).await,
+        other => debug!("a first message that nobody handles: {other:?}"),
+    }
+}
+
+/// Reads the first message and not a byte beyond it.
+async fn read(stream: &mut Stream) -> Result<FirstMessage, ReadError> {
+    let mut accept = ServerAccept::new();
+    let mut buffer = [0; 512];
+    loop {
+        let wanted = accept.wanted()?.min(buffer.len());
+        let part = buffer.get_mut(..wanted).unwrap_or_default();
+        let length = stream.read(part).await?;
+        if length == 0 {
+            return Err(ReadError::Eof);
+        }
+        if let (_, Some(first)) = accept.receive(part.get(..length).unwrap_or_default())? {
+            return Ok(first);
+        }
+    }
+}
+
+/// Gives a work connection to the control that it names. Upstream `server/service.go`, `RegisterWorkConn`.
+async fn work_conn(core: &Core, inbound: Inbound, message: &NewWorkConn, connection: &Connection) {
+    let Inbound { stream, peer, local } = inbound;
+    let conn = WorkConn { stream, peer, local };
+    let (error, conn) = match admit(core, message).await {
+        Err(error) => (error, conn),
+        Ok(control) => {
+            connection.identified();
+            match core.registry.put_work_conn(&control, conn) {
+                Ok(()) => return control.span.in_scope(|| debug!("new work connection registered")),
+                Err((error, conn)) => {
+                    control.span.in_scope(|| debug!("{error}"));
+                    (error.to_string(), conn)
+                }
+            }
+        }
+    };
+    let error = core.told("invalid NewWorkConn", &error);
+    refuse(conn.stream, StartWorkConn { error, ..StartWorkConn::default() }).await;
+}
+
+/// The running control that a work connection may join.
+async fn admit(core: &Core, message: &NewWorkConn) -> Result<Arc<Handle>, String> {
+    let run_id = &message.run_id;
+    let control = core.registry.running(run_id).map_err(|error| {
+        warn!("{error}");
+        error.to_string()
+    })?;
+    if let Err(error) = core.auth.verify_new_work_conn(message).await {
+        warn!("invalid NewWorkConn with run id [{run_id}]");
+        return Err(error.to_string());
+    }
+    Ok(control)
+}
+
+/// Answers a visitor. No type that can be visited is built yet, so there is nobody to visit.
+async fn visitor_conn(core: &Core, stream: Stream, message: NewVisitorConn) {
+    let error = visitor_refusal(core, &message).map_or_else(
+        || format!("custom listener for [{}] doesn't exist", message.proxy_name),
+        |e| e.to_string(),
+    );
+    warn!("register visitor conn error: {error}");
+    let error = core.told("register visitor conn error", &error);
+    refuse(stream, NewVisitorConnResp { proxy_name: message.proxy_name, error }).await;
+}
+
+/// Visitors of clients before v0.50.0 name no run id.
+fn visitor_refusal(core: &Core, message: &NewVisitorConn) -> Option<LookupError> {
+    if message.run_id.is_empty() { None } else { core.registry.running(&message.run_id).err() }
+}
+
+/// Says why, then closes. A peer that does not take the answer is closed all the same.
+async fn refuse(mut stream: Stream, answer: impl Into<Message>) {
+    let answer = answer.into();
+    let _ = timeout(ANSWER_TIMEOUT, async {
+        if let Err(error) = write_message(&mut stream, &answer).await {
+            debug!("write {}: {error}", answer.kind().name());
+        }
+        let _ = stream.shutdown().await;
+    })
+    .await;
+}

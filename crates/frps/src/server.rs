@@ -1,0 +1,126 @@
+//! Bind everything, then run.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use frp_auth::token_source::{self, TokenSource, TokenSourceError};
+use frp_auth::{Scopes, ServerAuth, Token};
+use frp_config::ServerConfig;
+use frp_config::common::ValueSource;
+use frp_net::address::join_host_port;
+use frp_net::listen::bind_tcp;
+use frp_net::tls::{ServerTls, ServerTlsOptions};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::accept;
+use crate::core::Core;
+use crate::settings::Settings;
+
+/// How long the server waits for its tasks at the end. Programs end within a second of being told.
+const END_TIMEOUT: Duration = Duration::from_millis(800);
+
+/// Why the server cannot start. The texts are those that the original prints before it exits with status 1.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// A certificate, key or authority cannot be used.
+    #[error(transparent)]
+    Tls(frp_net::tls::TlsError),
+    /// `auth.tokenSource` gives no token.
+    #[error("failed to resolve auth.tokenSource: {0}")]
+    TokenSource(#[from] TokenSourceError),
+    /// The address for clients cannot be had.
+    #[error("create server listener error, {0}")]
+    Listen(std::io::Error),
+}
+
+/// A server that is bound to its address and not yet serving.
+pub struct Server {
+    core: Arc<Core>,
+    listener: TcpListener,
+}
+
+impl Server {
+    /// Binds everything that the configuration asks for. `config` is completed and checked. Must be called inside
+    /// a tokio runtime.
+    ///
+    /// # Errors
+    /// When something cannot be loaded or bound.
+    pub async fn bind(config: &ServerConfig) -> Result<Self, BindError> {
+        let settings = Settings::new(config);
+        let tls = server_tls(config)?;
+        let auth = server_auth(config).await?;
+        let listener = bind_tcp(&settings.bind_addr, settings.bind_port).map_err(BindError::Listen)?;
+        info!("frps tcp listen on {}", join_host_port(&settings.bind_addr, settings.bind_port));
+        let core = Core::new(settings, tls, auth, CancellationToken::new());
+        Ok(Self { core, listener })
+    }
+
+    /// The address that clients connect to.
+    ///
+    /// # Errors
+    /// That of the system.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// What ends the server when it is cancelled.
+    #[must_use]
+    pub fn stop_token(&self) -> CancellationToken {
+        self.core.stop.clone()
+    }
+
+    /// Serves until the token of [`Server::stop_token`] is cancelled; then ends within a second. Dropping the future
+    /// ends the server, too, without waiting for its tasks.
+    pub async fn run(self) {
+        let Self { core, listener } = self;
+        let _ends_with_us = core.stop.clone().drop_guard();
+        core.tasks.spawn(accept::serve(Arc::clone(&core), listener));
+        core.stop.cancelled().await;
+        core.registry.close();
+        core.tasks.close();
+        if tokio::time::timeout(END_TIMEOUT, core.tasks.wait()).await.is_err() {
+            warn!("{} tasks did not end in time", core.tasks.len());
+        }
+    }
+}
+
+fn server_tls(config: &ServerConfig) -> Result<ServerTls, BindError> {
+    let tls = &config.transport.tls.config;
+    let options = ServerTlsOptions {
+        cert_file: tls.cert_file.clone(),
+        key_file: tls.key_file.clone(),
+        trusted_ca_file: tls.trusted_ca_file.clone(),
+    };
+    ServerTls::new(&options).map_err(BindError::Tls)
+}
+
+/// The token of the configuration, or of its source, which is asked once.
+async fn server_auth(config: &ServerConfig) -> Result<ServerAuth, BindError> {
+    let auth = &config.auth;
+    let has = |scope: &str| auth.additional_scopes.iter().any(|given| given == scope);
+    let scopes = Scopes { heart_beats: has("HeartBeats"), new_work_conns: has("NewWorkConns") };
+    let token = match &auth.token_source {
+        None => Token::from(auth.token.expose()),
+        Some(source) => {
+            token_source::resolve(&token_source(source), frp_net::open_files::restore_in_child).await?
+        }
+    };
+    Ok(ServerAuth::token(token, scopes))
+}
+
+/// A checked source names a file or a program.
+fn token_source(source: &ValueSource) -> TokenSource {
+    match &source.exec {
+        Some(exec) if source.kind == "exec" => TokenSource::Exec {
+            command: exec.command.clone(),
+            args: exec.args.clone(),
+            env: exec.env.iter().map(|var| (var.name.clone(), var.value.expose().to_owned())).collect(),
+        },
+        _ => TokenSource::File {
+            path: source.file.as_ref().map(|file| file.path.clone().into()).unwrap_or_default(),
+        },
+    }
+}

@@ -1,0 +1,50 @@
+//! The life of one user connection: take a work connection, announce the user on it, layer it, relay, account.
+//!
+//! Upstream `server/proxy/proxy.go`, `handleUserTCPConnection`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use frp_stream::Stream;
+use frp_stream::relay::{RelayEnd, RelayOptions, relay};
+use tracing::{debug, trace};
+
+use crate::proxy::Proxy;
+
+/// A user, and the address of ours that it connected to.
+pub(crate) struct UserConn {
+    pub(crate) stream: Stream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+}
+
+/// Serves a user until either side ends or the server stops. Outlives its proxy and, without multiplexing, the
+/// control: closing a proxy does not cut its users. Safe to drop at any time; then both connections are closed.
+pub(crate) async fn serve(proxy: Arc<Proxy>, user: UserConn) {
+    let Ok(work) = proxy.work_conn(Some(user.peer), Some(user.local)).await else { return };
+    trace!(
+        "handler user tcp connection, use_encryption: {}, use_compression: {}",
+        proxy.payload.encryption, proxy.payload.compression
+    );
+    debug!(
+        "join connections, workConn(l[{}] r[{}]) userConn(l[{}] r[{}])",
+        work.local, work.peer, user.local, user.peer
+    );
+    let service = proxy.layers().apply(work.stream);
+    let options = RelayOptions { half_close_timeout: proxy.core.settings.half_close_timeout };
+    let open = proxy.traffic.open_connection();
+    let report = tokio::select! {
+        biased;
+        () = proxy.core.stop.cancelled() => return,
+        report = relay(user.stream, service, options) => report,
+    };
+    drop(open);
+    proxy.traffic.add_inbound(report.to_service);
+    proxy.traffic.add_outbound(report.to_user);
+    debug!("join connections closed");
+    match report.end {
+        RelayEnd::Closed { .. } => {}
+        RelayEnd::HalfCloseTimeout => trace!("join connections: the user got nothing more after its own end"),
+        RelayEnd::Failed(error) => trace!("join connections errors: [{error}]"),
+    }
+}

@@ -1,0 +1,79 @@
+//! Connections that never say who they are, or say rubbish.
+
+use frp_proto::msg::{Message, NewVisitorConn, Ping};
+use frp_stream::Stream;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn rubbish_is_closed() {
+    let frps = Frps::start().await;
+    let starts: [&[u8]; 6] = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET /~!frp HTTP/1.1\r\n\r\n",
+        b"FRP\0\x02\r\n........",
+        &[0; 32],
+        b"o\xff\xff\xff\xff\xff\xff\xff\xff{}",
+        b"o\x7f\xff\xff\xff\xff\xff\xff\xff{}",
+    ];
+    for bytes in starts {
+        let mut stream = frps.connect().await;
+        tokio::io::AsyncWriteExt::write_all(&mut stream, bytes).await.unwrap();
+        assert!(closed(&mut stream).await, "{bytes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_opens_nothing_is_closed() {
+    let frps = Frps::start().await;
+    let (_, answer) = first(&frps, Ping::default()).await;
+    assert_eq!(answer, None);
+}
+
+#[tokio::test]
+async fn plain_connections_are_closed_where_tls_is_forced() {
+    let frps = Frps::with(|config| config.transport.tls.force = true).await;
+    let (_, answer) = first(&frps, login()).await;
+    assert_eq!(answer, None);
+}
+
+#[tokio::test]
+async fn visitors_find_nobody() {
+    let frps = Frps::start().await;
+    let visit = |run_id: &str| NewVisitorConn {
+        run_id: run_id.to_owned(),
+        proxy_name: "s".to_owned(),
+        ..NewVisitorConn::default()
+    };
+    for (run_id, text) in
+        [("", "custom listener for [s] doesn't exist"), ("r", "no client control found for run id [r]")]
+    {
+        let (mut stream, answer) = first(&frps, visit(run_id)).await;
+        let Some(Message::NewVisitorConnResp(response)) = answer else { panic!("{answer:?}") };
+        assert_eq!((response.proxy_name.as_str(), response.error.as_str()), ("s", text));
+        assert!(closed(&mut stream).await);
+    }
+}
+
+#[tokio::test]
+async fn at_the_cap_the_oldest_stranger_goes_and_a_client_gets_in() {
+    let frps = Frps::with(|config| config.transport.max_pending_per_address = 4).await;
+    let mut strangers: Vec<Stream> = Vec::new();
+    for _ in 0..8 {
+        strangers.push(frps.connect().await);
+    }
+    let mut client = Client::login(&frps).await;
+    for stranger in &mut strangers[..5] {
+        assert!(closed(stranger).await, "five had to make room");
+    }
+    // Clients do not count: work connections come in although the table is full of strangers.
+    let port = client.start(tcp("p", 0)).await;
+    let mut user = user(port).await;
+    let (mut work, _) = client.serve().await;
+    say(&mut user, "x").await;
+    hear(&mut work, "x").await;
+    let newest = strangers.last_mut().unwrap();
+    frp_stream::message::write_message(newest, &login().into()).await.unwrap();
+    let answer = soon(frp_stream::message::read_message(newest)).await.unwrap();
+    assert!(matches!(answer, Message::LoginResp(response) if response.error.is_empty()));
+}
