@@ -1,5 +1,8 @@
 //! An end of the program that the command line alone decides.
 
+use std::io::Write;
+use std::process::ExitCode;
+
 /// What to print, and the exit code.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Exit {
@@ -27,6 +30,17 @@ impl Exit {
     /// A command line that is not understood. Exit code 1.
     pub(crate) fn misuse(stderr: String) -> Self {
         Self { stdout: String::new(), stderr, code: 1 }
+    }
+
+    /// Prints both texts and gives the exit code. Text for stdout takes its turn behind log lines, and a stalled
+    /// stdout costs it: nothing here waits for longer than [`frp_log::DRAIN_TIMEOUT`].
+    #[must_use]
+    pub fn print(&self) -> ExitCode {
+        frp_log::print(&self.stdout);
+        frp_log::flush(frp_log::DRAIN_TIMEOUT);
+        // Where stderr is closed there is nobody to tell.
+        let _ = std::io::stderr().write_all(self.stderr.as_bytes());
+        ExitCode::from(self.code)
     }
 
     /// Puts text before what goes to stdout.

@@ -27,7 +27,7 @@ pub enum FrpcCommand {
     /// Run one client for each file of a directory.
     RunDirectory(Globals),
     /// Run with one proxy or visitor from flags. Nothing is completed.
-    RunFlags(Globals, Box<ClientConfig>, Box<Entry>),
+    RunFlags(Globals, Box<ClientConfig>, Entry),
     /// Check the file.
     Verify(Globals),
     /// `reload`, `status` or `stop`: talk to a running client whose configuration is this file.
@@ -40,9 +40,9 @@ pub enum FrpcCommand {
 #[derive(Debug)]
 pub enum Entry {
     /// `frpc <type>`
-    Proxy(ProxyConfig),
+    Proxy(Box<ProxyConfig>),
     /// `frpc <type> visitor`
-    Visitor(VisitorConfig),
+    Visitor(Box<VisitorConfig>),
 }
 
 /// A client that is ready to run: completed and checked.
@@ -98,7 +98,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<FrpcComman
         [name @ ("reload" | "status" | "stop")] => FrpcCommand::Admin(globals, name),
         ["nathole", ..] => FrpcCommand::NatHoleDiscover,
         [kind, rest @ ..] => match entry(kind, rest, &values) {
-            Some(entry) => FrpcCommand::RunFlags(globals, Box::new(common(&values)), Box::new(entry)),
+            Some(entry) => FrpcCommand::RunFlags(globals, Box::new(common(&values)), entry),
             None => FrpcCommand::RunFile(globals),
         },
         [] => FrpcCommand::RunFile(globals),
@@ -117,13 +117,13 @@ fn entry(kind: &str, rest: &[&str], values: &Values) -> Option<Entry> {
         let mut arguments = ProxyArguments::default();
         values.apply(&[proxy::LABELS, proxy::LOCAL], &mut arguments);
         values.apply(proxy::tables(kind), &mut arguments);
-        return Some(Entry::Proxy(arguments.into_config(kind)));
+        return Some(Entry::Proxy(Box::new(arguments.into_config(kind))));
     }
     let mut config = VisitorConfig::new(VisitorType::from_name(kind)?);
     let mut base = VisitorBase::default();
     values.apply(&[visitor::TABLE], &mut base);
     *config.base_mut() = base;
-    Some(Entry::Visitor(config))
+    Some(Entry::Visitor(Box::new(config)))
 }
 
 impl FrpcCommand {
@@ -140,7 +140,7 @@ impl FrpcCommand {
             }
             Self::RunDirectory(globals) => Ok(Runs::Directory(directory(&globals, options))),
             Self::RunFlags(globals, common, entry) => {
-                from_flags(globals, *common, *entry, options).map(|run| Runs::One(Box::new(run)))
+                from_flags(globals, *common, entry, options).map(|run| Runs::One(Box::new(run)))
             }
             Self::Verify(globals) => Err(globals.verify(Program::Client, options)),
             Self::Admin(globals, name) => Err(admin(&globals, name, options)),
@@ -203,7 +203,7 @@ fn from_flags(
         | ProxyType::Sudp
         | ProxyType::Xtcp) => return Err(not_built(kind.as_str())),
     }
-    let client = PreparedClient { common, proxies: vec![proxy], visitors: Vec::new() };
+    let client = PreparedClient { common, proxies: vec![*proxy], visitors: Vec::new() };
     Ok(ClientRun { client, config_file: None, notices: String::new() })
 }
 

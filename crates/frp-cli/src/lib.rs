@@ -6,7 +6,8 @@
 //! the configuration go to stdout without. Flags are defined once, in the tables of `flags`; clap turns the plain
 //! command line that those rules leave into values, and writes the completion scripts.
 //!
-//! What it must never do: print (it returns text), start anything, open a socket, or end the process.
+//! What it must never do: start anything, open a socket, end the process, or print before it is told to
+//! ([`Exit::print`]).
 //!
 //! # Map
 //!
@@ -30,6 +31,11 @@ mod go;
 mod parse;
 mod usage;
 
+use std::ffi::OsString;
+
+use frp_config::common::LogConfig;
+use frp_log::LogOptions;
+
 pub use exit::Exit;
 pub use flags::root::Globals;
 
@@ -39,7 +45,19 @@ pub const COMPATIBLE_VERSION: &str = "0.70.1";
 /// The version of this program; `--help` shows it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The `log` keys of a checked configuration, as the log takes them.
+#[must_use]
+pub fn log_options(config: &LogConfig) -> LogOptions {
+    LogOptions {
+        to: config.to.clone(),
+        // The check has refused all other words.
+        level: config.level.parse().unwrap_or_default(),
+        max_days: config.max_days,
+        disable_print_color: config.disable_print_color,
+    }
+}
+
 /// The words of a command line without the program's name. Bytes that are no UTF-8 become U+FFFD.
-fn words(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Vec<String> {
+fn words(arguments: impl IntoIterator<Item = OsString>) -> Vec<String> {
     arguments.into_iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
 }

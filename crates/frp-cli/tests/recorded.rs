@@ -1,4 +1,5 @@
 //! Replays the command lines that were recorded from the original (`tests/data/cli`).
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
 
 use frp_cli::Exit;
 use frp_config::{Environment, LoadOptions};

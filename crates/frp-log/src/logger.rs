@@ -8,7 +8,7 @@ use crate::options::LogOptions;
 use crate::queue::{Entry, Queue};
 use crate::writer::{Target, Writer};
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tracing::Subscriber;
@@ -93,15 +93,27 @@ impl Drop for Logger {
 static LOGGER: OnceLock<Logger> = OnceLock::new();
 static STARTING: Mutex<()> = Mutex::new(());
 
-/// Writes out what is queued when it is dropped, within [`DRAIN_TIMEOUT`]. `main` holds it until the end. The log works
-/// on after that, and dropping one of several guards harms nobody.
+/// Guards that exist.
+static GUARDS: AtomicUsize = AtomicUsize::new(0);
+
+/// Writes out what is queued when the last guard is dropped, within [`DRAIN_TIMEOUT`]. `main` holds it until the end;
+/// the log works on after that.
 #[derive(Debug)]
 #[must_use = "dropping the guard is what writes the last lines"]
 pub struct LogGuard(());
 
+impl LogGuard {
+    fn new() -> Self {
+        GUARDS.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
 impl Drop for LogGuard {
     fn drop(&mut self) {
-        flush(DRAIN_TIMEOUT);
+        if GUARDS.fetch_sub(1, Ordering::Relaxed) == 1 {
+            flush(DRAIN_TIMEOUT);
+        }
     }
 }
 
@@ -115,14 +127,14 @@ pub fn init(options: &LogOptions) -> Result<LogGuard, InitError> {
     let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(logger) = LOGGER.get() {
         logger.apply(options);
-        return Ok(LogGuard(()));
+        return Ok(LogGuard::new());
     }
     let logger = Logger::start(Arc::new(SystemClock), stdout()).map_err(InitError::Thread)?;
     tracing::subscriber::set_global_default(logger.subscriber()).map_err(|_| InitError::Taken)?;
     logger.apply(options);
     // Nobody else sets it: `STARTING` is held.
     let _ = LOGGER.set(logger);
-    Ok(LogGuard(()))
+    Ok(LogGuard::new())
 }
 
 /// Prints text to stdout as it is, in order with the log lines, and without ever blocking on a stalled stdout once

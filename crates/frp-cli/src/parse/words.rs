@@ -129,7 +129,9 @@ mod tests {
         ]
     }
 
-    fn read(words: &[&str]) -> Result<(Vec<(String, String)>, Vec<String>), String> {
+    type Read = (Vec<(String, String)>, Vec<String>);
+
+    fn read(words: &[&str]) -> Result<Read, String> {
         let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
         let parsed = parse(&flags(), &words)?;
         let flags = parsed.flags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
