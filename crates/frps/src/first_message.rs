@@ -80,7 +80,7 @@ async fn work_conn(core: &Core, inbound: Inbound, message: &NewWorkConn, connect
     let Inbound { stream, peer, local } = inbound;
     let conn = WorkConn { stream, peer, local };
     let (error, conn) = match admit(core, message).await {
-        Err(error) => (error, conn),
+        Err(error) => (error, Box::new(conn)),
         Ok(control) => {
             connection.identified();
             match core.registry.put_work_conn(&control, conn) {

@@ -51,11 +51,11 @@ pub(crate) enum RegistryError {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum LookupError {
     #[error("no client control found for run id [{0}]")]
-    NotFound(String),
+    None(String),
     #[error("client control for run id [{0}] is no longer current")]
-    NotCurrent(RunId),
+    Replaced(RunId),
     #[error("client control for run id [{0}] is not running")]
-    NotRunning(RunId),
+    Closing(RunId),
 }
 
 /// All controls of the server. The lock is never held across an await.
@@ -120,7 +120,7 @@ impl Registry {
         let table = self.lock();
         let is_running = |entry: &&Entry| entry.running && !table.closed && !entry.handle.stop.is_cancelled();
         let entry = table.controls.get(run_id).filter(is_running);
-        entry.map(|entry| Arc::clone(&entry.handle)).ok_or_else(|| LookupError::NotFound(run_id.to_owned()))
+        entry.map(|entry| Arc::clone(&entry.handle)).ok_or_else(|| LookupError::None(run_id.to_owned()))
     }
 
     /// Gives a work connection to a control that was found before, if it is still the current one.
@@ -131,15 +131,15 @@ impl Registry {
         &self,
         control: &Arc<Handle>,
         conn: WorkConn,
-    ) -> Result<(), (PutWorkConnError, WorkConn)> {
+    ) -> Result<(), (PutWorkConnError, Box<WorkConn>)> {
         let table = self.lock();
         let current = table.controls.get(&control.run_id);
         if !current.is_some_and(|entry| entry.running && Arc::ptr_eq(&entry.handle, control)) {
-            return Err((LookupError::NotCurrent(control.run_id.clone()).into(), conn));
+            return Err((LookupError::Replaced(control.run_id.clone()).into(), Box::new(conn)));
         }
         control.pool.put(conn).map_err(|(error, conn)| match error {
             PutError::Full => (PutWorkConnError::Full(error), conn),
-            PutError::Closed => (LookupError::NotRunning(control.run_id.clone()).into(), conn),
+            PutError::Closed => (LookupError::Closing(control.run_id.clone()).into(), conn),
         })
     }
 

@@ -109,10 +109,10 @@ impl WorkPool {
     ///
     /// # Errors
     /// When the pool is full or closed; the connection comes back.
-    pub(crate) fn put(self: &Arc<Self>, mut conn: WorkConn) -> Result<(), (PutError, WorkConn)> {
+    pub(crate) fn put(self: &Arc<Self>, mut conn: WorkConn) -> Result<(), (PutError, Box<WorkConn>)> {
         let mut state = self.lock();
         if state.closed {
-            return Err((PutError::Closed, conn));
+            return Err((PutError::Closed, Box::new(conn)));
         }
         while let Some(user) = state.users.pop_front() {
             match user.send(conn) {
@@ -121,7 +121,7 @@ impl WorkPool {
             }
         }
         if state.idle.len() >= self.capacity {
-            return Err((PutError::Full, conn));
+            return Err((PutError::Full, Box::new(conn)));
         }
         let place = Arc::new(Mutex::new(Some(conn)));
         while state.watchers.try_join_next().is_some() {}

@@ -1,5 +1,7 @@
 //! The server against scripted clients over loopback.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure here is the test's")]
+
 mod support;
 
 mod groups;

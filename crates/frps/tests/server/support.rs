@@ -39,8 +39,7 @@ impl Frps {
     }
 
     pub(crate) async fn with(configure: impl FnOnce(&mut ServerConfig)) -> Self {
-        let mut config = ServerConfig::default();
-        config.bind_addr = "127.0.0.1".to_owned();
+        let mut config = ServerConfig { bind_addr: "127.0.0.1".to_owned(), ..ServerConfig::default() };
         config.auth.token = TOKEN.into();
         config.transport.tcp_mux = Some(false);
         configure(&mut config);

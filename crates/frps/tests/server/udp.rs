@@ -20,9 +20,10 @@ async fn datagram(reader: &mut DatagramReader) -> Datagram {
 }
 
 async fn receive(socket: &UdpSocket) -> Vec<u8> {
-    let mut buffer = [0; 65_536];
+    let mut buffer = vec![0; 65_536];
     let length = soon(socket.recv(&mut buffer)).await.unwrap();
-    buffer[..length].to_vec()
+    buffer.truncate(length);
+    buffer
 }
 
 #[tokio::test]
