@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info, warn};
+use tracing::{Instrument, debug, error, info, trace, warn};
 
 use crate::client::Shared;
 use crate::connector::Connection;
@@ -99,7 +99,7 @@ async fn read(mut reader: MessageReader, inbound: mpsc::Sender<Message>) {
                 }
             }
             Err(error) => {
-                debug!("read from control connection: {error}");
+                trace!("read from control connection: {error}");
                 return;
             }
         }

@@ -11,7 +11,7 @@ use frp_stream::message::{read_message, write_message};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info_span, warn};
+use tracing::{Instrument, debug, error, info_span, trace, warn};
 
 use crate::client::Shared;
 use crate::connector::Connection;
@@ -84,7 +84,7 @@ async fn start(request: &Request) -> Option<(WorkStream, StartWorkConn)> {
         }
         // The server drops pooled connections when a control goes; that is no error.
         Err(error) => {
-            debug!("work connection closed before response StartWorkConn message: {error}");
+            trace!("work connection closed before response StartWorkConn message: {error}");
             return None;
         }
     };
