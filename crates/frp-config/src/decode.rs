@@ -303,3 +303,81 @@ fn entries<T>(
         .map(|(index, value)| read(&value.0).map_err(|error| ClientFileError::entry(list, index, error)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raw::json;
+    use crate::server::ServerConfig;
+
+    fn value(text: &str) -> Value {
+        json::parse_all(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read() {
+        let mut config = ServerConfig::default();
+        config.complete();
+        let mut read = ServerConfig::default();
+        table::decode(&mut read, &config.tree(), Walk::new(true)).unwrap();
+        read.complete();
+        assert_eq!(read, config);
+
+        for kind in ProxyType::ALL {
+            let mut config = ProxyConfig::new(kind);
+            config.base_mut().name = "n".to_owned();
+            config.base_mut().transport.bandwidth_limit = "1MB".parse().unwrap();
+            config.base_mut().backend.plugin = ClientPlugin::new("static_file");
+            config.complete();
+            assert_eq!(proxy(&config.tree(), true), Ok(config));
+        }
+        for kind in VisitorType::ALL {
+            let mut config = VisitorConfig::new(kind);
+            config.complete();
+            assert_eq!(visitor(&config.tree(), true), Ok(config));
+        }
+    }
+
+    #[test]
+    fn errors_of_entries() {
+        let text = |entry: &str| proxy(&value(entry), true).unwrap_err().to_string();
+        assert_eq!(text("null"), "type is required");
+        assert_eq!(text("{}"), "unknown proxy type: ");
+        assert_eq!(text("3"), "json: cannot unmarshal number into Go value of type v1.typedEnvelope");
+        assert_eq!(
+            text(r#"{"type": "tcp", "transport": {"useEncryption": 1}}"#),
+            "unmarshal ProxyConfig error: json: cannot unmarshal number into Go struct field \
+             ProxyTransport.ProxyBaseConfig.transport.useEncryption of type bool"
+        );
+        assert_eq!(
+            text(r#"{"type": "tcp", "transport": {"bandwidthLimit": 5}, "bogus": 1}"#),
+            "unmarshal ProxyConfig error: json: cannot unmarshal number into Go struct field \
+             ProxyTransport.ProxyBaseConfig.transport.bandwidthLimit of type string"
+        );
+        assert_eq!(
+            text(r#"{"type": "tcp", "plugin": {"type": "socks5", "bogus": 1}}"#),
+            "unmarshal proxy plugin error: unmarshal ClientPluginOptions error: json: unknown field \"bogus\""
+        );
+    }
+
+    #[test]
+    fn the_first_fault_in_decoding_order_counts() {
+        let text = |file: &str| client(&value(file), true).unwrap_err().to_string();
+        assert_eq!(
+            text(r#"{"bogus": 1, "serverPort": "x", "proxies": [{}]}"#),
+            "json: unknown field \"bogus\"",
+        );
+        assert_eq!(
+            text(r#"{"visitors": [{"type": "tcp"}], "proxies": [{"type": "ssh"}]}"#),
+            "decode proxy at index 0: unknown proxy type: ssh",
+        );
+    }
+
+    #[test]
+    fn repeated_keys_merge() {
+        let file = r#"{"log": {"to": "a"}, "LOG": {"level": "warn"}, "user": "u", "user": null, "Start": ["x"], "start": ["y"]}"#;
+        let common = client(&value(file), true).unwrap().common;
+        assert_eq!((common.log.to.as_str(), common.log.level.as_str()), ("a", "warn"));
+        assert_eq!((common.user.as_str(), common.start), ("u", vec!["y".to_owned()]));
+    }
+}

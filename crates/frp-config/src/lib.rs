@@ -13,7 +13,7 @@
 //! 4. The model: [`server`], [`client`], [`common`], [`proxy`], [`visitor`], [`plugin`], with the grammars of
 //!    [`value`]s. Defaults are filled in by the `complete` functions.
 //! 5. [`check`] refuses what cannot work; [`feature`] knows the features in the making; [`verify()`] and
-//!    [`run::prepare`] put it all together in the order of upstream's programs.
+//!    [`run`] put it all together in the order of upstream's programs.
 //! 6. [`store`] is frpc's second source of proxies and visitors; [`unbuilt`] names what is configured and not built.
 
 #![forbid(unsafe_code)]

@@ -68,7 +68,7 @@ pub fn prepare_client(
     let store = if common.store.path.is_empty() {
         Store::default()
     } else {
-        Store::load(&store::path(&common.store.path, path, &options.base_dir))
+        Store::load(&store::path(&common.store.path, path), &options.base_dir)
             .map_err(|error| LoadError::new(format!("failed to create store source: {error}")))?
     };
     let (proxies, visitors) = store

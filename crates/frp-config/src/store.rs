@@ -34,18 +34,19 @@ table! {
 
 /// Where the store's file is: relative paths start from the folder of the configuration file.
 #[must_use]
-pub fn path(configured: &str, config_file: &str, base_dir: &Path) -> PathBuf {
+pub fn path(configured: &str, config_file: &str) -> PathBuf {
     let folder = Path::new(config_file).parent().unwrap_or_else(|| Path::new(""));
-    base_dir.join(folder).join(configured)
+    folder.join(configured)
 }
 
 impl Store {
-    /// Reads the store's file. A missing file is an empty store, and unknown keys are ignored.
+    /// Reads the store's file; a relative path starts from `base_dir`. A missing file is an empty store, and unknown
+    /// keys are ignored.
     ///
     /// # Errors
     /// The file cannot be read, is no JSON, or holds an entry that is none.
-    pub fn load(path: &Path) -> Result<Self, StoreError> {
-        match std::fs::read(path) {
+    pub fn load(path: &Path, base_dir: &Path) -> Result<Self, StoreError> {
+        match std::fs::read(base_dir.join(path)) {
             Ok(raw) => Self::read(&String::from_utf8_lossy(&raw)).map_err(StoreError),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(StoreError(read_error(&path.display().to_string(), &error))),

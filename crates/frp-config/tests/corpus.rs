@@ -1,5 +1,7 @@
 //! Replays what the original makes of configuration files: exit code, output, and the completed structure.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 

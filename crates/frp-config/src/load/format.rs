@@ -23,7 +23,7 @@ enum Syntax {
 /// Reads a file of frps.
 pub(super) fn server(raw: &[u8], path: &str, options: &LoadOptions) -> Result<ServerConfig, LoadError> {
     let text = render(raw, options)?;
-    let (syntax, value) = parse(raw, &text, path, options.strict)?;
+    let (syntax, value) = parse(&text, path, options.strict)?;
     let mut config = ServerConfig::default();
     if syntax == Syntax::Yaml && !options.strict {
         table::decode(&mut config, &value, Walk::coercing())
@@ -31,8 +31,11 @@ pub(super) fn server(raw: &[u8], path: &str, options: &LoadOptions) -> Result<Se
         return Ok(config);
     }
     table::decode(&mut config, &value, Walk::new(options.strict)).map_err(|error| {
-        let located =
-            if let DecodeError::Type(error) = &error { located_text(error, &text, syntax) } else { None };
+        let located = if let DecodeError::Type(error) = &error {
+            located_text(error, &text.text, syntax)
+        } else {
+            None
+        };
         LoadError::new(located.unwrap_or_else(|| error.to_string()))
     })?;
     Ok(config)
@@ -41,26 +44,66 @@ pub(super) fn server(raw: &[u8], path: &str, options: &LoadOptions) -> Result<Se
 /// Reads a file of frpc, or an include.
 pub(super) fn client(raw: &[u8], path: &str, options: &LoadOptions) -> Result<ClientFile, LoadError> {
     let text = render(raw, options)?;
-    let (syntax, mut value) = parse(raw, &text, path, options.strict)?;
+    let (syntax, mut value) = parse(&text, path, options.strict)?;
     if syntax == Syntax::Yaml && !options.strict {
         coerce_like_upstream(&mut value);
         return decode::client_lenient_yaml(&value)
             .map_err(|error| LoadError::new(lenient_yaml_text(&error)));
     }
     decode::client(&value, options.strict).map_err(|error: ClientFileError| {
-        let located = error.type_error().and_then(|error| located_text(error, &text, syntax));
+        let located = error.type_error().and_then(|error| located_text(error, &text.text, syntax));
         LoadError::new(located.unwrap_or_else(|| error.to_string()))
     })
 }
 
-fn render(raw: &[u8], options: &LoadOptions) -> Result<String, LoadError> {
-    let values = frp_template::Values { envs: options.environment.variables().clone() };
-    frp_template::render(&String::from_utf8_lossy(raw), &values, frp_template::FunctionSet::V1)
-        .map_err(|error| LoadError::new(error.to_string()))
+/// A file after its template, with what its bytes were.
+struct Text {
+    text: String,
+    encoding: Encoding,
 }
 
-fn parse(raw: &[u8], text: &str, path: &str, strict: bool) -> Result<(Syntax, Value), LoadError> {
-    let fault = match utf8_fault(raw).map_or_else(|| toml::parse(text), Err) {
+/// How the bytes of a file make a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Utf8,
+    /// With a byte order mark. Only the YAML reader understands it.
+    Utf16,
+    /// UTF-8 but for some bytes, the first of them at this line and column. Only JSON takes them.
+    Broken {
+        line: usize,
+        column: usize,
+    },
+}
+
+fn render(raw: &[u8], options: &LoadOptions) -> Result<Text, LoadError> {
+    if let Some(text) = utf16(raw) {
+        // A template would have to be in UTF-8.
+        return Ok(Text { text, encoding: Encoding::Utf16 });
+    }
+    let encoding = std::str::from_utf8(raw).err().map_or(Encoding::Utf8, |error| {
+        let before = String::from_utf8_lossy(raw.get(..error.valid_up_to()).unwrap_or_default());
+        let (line, column) = toml::place(&before, before.len());
+        Encoding::Broken { line, column }
+    });
+    let values = frp_template::Values { envs: options.environment.variables().clone() };
+    let text = frp_template::render(&String::from_utf8_lossy(raw), &values, frp_template::FunctionSet::V1)
+        .map_err(|error| LoadError::new(error.to_string()))?;
+    Ok(Text { text, encoding })
+}
+
+/// A text in UTF-16 without its byte order mark.
+fn utf16(raw: &[u8]) -> Option<String> {
+    let (order, units): (fn([u8; 2]) -> u16, _) = match raw {
+        [0xff, 0xfe, units @ ..] => (u16::from_le_bytes, units),
+        [0xfe, 0xff, units @ ..] => (u16::from_be_bytes, units),
+        _ => return None,
+    };
+    let units = units.chunks_exact(2).map(|pair| order([pair[0], pair[1]]));
+    Some(char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
+}
+
+fn parse(Text { text, encoding }: &Text, path: &str, strict: bool) -> Result<(Syntax, Value), LoadError> {
+    let fault = match parse_toml(text, *encoding) {
         Ok(value) => return Ok((Syntax::Toml, value)),
         // The text is TOML; it is JSON that cannot say it.
         Err(fault @ toml::TomlError::Number(_)) => return Err(LoadError::new(fault.to_string())),
@@ -69,12 +112,17 @@ fn parse(raw: &[u8], text: &str, path: &str, strict: bool) -> Result<(Syntax, Va
     if extension(path) == ".toml" {
         return Err(LoadError::new(fault.to_string()));
     }
-    if text.trim_start().starts_with('{') {
+    if *encoding != Encoding::Utf16 && text.trim_start().starts_with('{') {
         let value = if strict { json::parse_first(text) } else { json::parse_all(text) };
         return value.map(|value| (Syntax::Json, value)).map_err(|error| LoadError::new(error.to_string()));
     }
-    let mut value = yaml::parse(text, strict)
-        .map_err(|error| LoadError::new(format!("error converting YAML to JSON: {error}")))?;
+    let value = if matches!(encoding, Encoding::Broken { .. }) {
+        Err(yaml::YamlError::Content("invalid leading UTF-8 octet".to_owned()))
+    } else {
+        yaml::parse(text, strict)
+    };
+    let mut value =
+        value.map_err(|error| LoadError::new(format!("error converting YAML to JSON: {error}")))?;
     if strict && let Value::Object(entries) = &mut value {
         // The place for anchors.
         entries.retain(|(key, _)| !key.starts_with('.'));
@@ -82,12 +130,12 @@ fn parse(raw: &[u8], text: &str, path: &str, strict: bool) -> Result<(Syntax, Va
     Ok((Syntax::Yaml, value))
 }
 
-/// TOML is UTF-8 throughout; the text that was rendered has replacement characters instead.
-fn utf8_fault(raw: &[u8]) -> Option<toml::TomlError> {
-    let valid = std::str::from_utf8(raw).err()?.valid_up_to();
-    let before = String::from_utf8_lossy(raw.get(..valid).unwrap_or_default()).into_owned();
-    let (line, column) = toml::place(&before, before.len());
-    Some(toml::TomlError::Syntax { line, column, message: "invalid UTF-8".to_owned() })
+fn parse_toml(text: &str, encoding: Encoding) -> Result<Value, toml::TomlError> {
+    match encoding {
+        Encoding::Utf8 => toml::parse(text),
+        Encoding::Utf16 => Err(toml::TomlError::not_utf8(1, 1)),
+        Encoding::Broken { line, column } => Err(toml::TomlError::not_utf8(line, column)),
+    }
 }
 
 /// The text of a type error with a path: upstream rewrites Go's text, and names a line if one looks like `key =`.

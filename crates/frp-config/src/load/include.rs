@@ -39,8 +39,12 @@ pub(super) fn load(patterns: &[String], options: &LoadOptions) -> Result<Vec<Cli
     for pattern in patterns {
         let folder = directory(pattern, &options.base_dir);
         let found = files(pattern, &options.base_dir).map_err(|error| {
-            // Upstream looks whether the folder is there before it opens it.
-            let operation = if error.kind() == std::io::ErrorKind::NotFound { "stat" } else { "open" };
+            // Upstream looks whether the folder is there before it opens and lists it.
+            let operation = match error.kind() {
+                std::io::ErrorKind::NotFound => "stat",
+                std::io::ErrorKind::NotADirectory => "readdirent",
+                _ => "open",
+            };
             LoadError::new(format!("{operation} {}: {}", folder.display(), os_error_text(&error)))
         })?;
         for path in found {

@@ -262,3 +262,101 @@ impl ProxyConfig {
         each!(self, proxy => table::decode(proxy, &value, walk))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_carry_what_the_server_needs() {
+        for kind in ProxyType::ALL {
+            let mut config = ProxyConfig::new(kind);
+            let base = config.base_mut();
+            base.name = "u.n".to_owned();
+            base.transport.use_encryption = true;
+            base.transport.bandwidth_limit = "1MB".parse().unwrap();
+            base.transport.bandwidth_limit_mode = "server".to_owned();
+            base.load_balancer.group = "g".to_owned();
+            base.load_balancer.group_key = "k".into();
+            base.metadatas.insert("a".to_owned(), "b".to_owned());
+            match &mut config {
+                ProxyConfig::Tcp(proxy) => proxy.remote_port = 6000,
+                ProxyConfig::Udp(proxy) => proxy.remote_port = 6000,
+                ProxyConfig::Http(proxy) => {
+                    proxy.domain.custom_domains = vec!["d".to_owned()];
+                    proxy.http_password = "p".into();
+                    proxy.request_headers.set.insert("X".to_owned(), "1".to_owned());
+                }
+                ProxyConfig::Https(proxy) => proxy.domain.subdomain = "s".to_owned(),
+                ProxyConfig::Tcpmux(proxy) => proxy.multiplexer = "httpconnect".to_owned(),
+                ProxyConfig::Stcp(proxy) => proxy.secret_key = "s".into(),
+                ProxyConfig::Sudp(proxy) => proxy.allow_users = vec!["*".to_owned()],
+                ProxyConfig::Xtcp(proxy) => proxy.secret_key = "s".into(),
+            }
+            config.complete();
+            let message = config.to_message();
+            assert_eq!(message.proxy_type, kind.as_str());
+            assert_eq!(ProxyConfig::from_message(&message), Ok(config));
+        }
+    }
+
+    #[test]
+    fn the_default_limit_mode_is_not_sent() {
+        let mut config = ProxyConfig::new(ProxyType::Tcp);
+        config.complete();
+        assert_eq!(config.to_message().bandwidth_limit_mode, "");
+    }
+
+    #[test]
+    fn the_server_refuses_what_it_does_not_offer() {
+        let message = |kind: &str| NewProxy {
+            proxy_type: kind.to_owned(),
+            subdomain: "a.b".to_owned(),
+            custom_domains: vec!["x.frp.test".to_owned()],
+            multiplexer: "httpconnect".to_owned(),
+            ..NewProxy::default()
+        };
+        let text = |kind: &str, server: &ServerConfig| {
+            ProxyConfig::from_message(&message(kind))
+                .unwrap()
+                .check_for_server(server)
+                .unwrap_err()
+                .to_string()
+        };
+        let mut server = ServerConfig::default();
+        assert_eq!(text("http", &server), "type [http] not supported when vhost http port is not set");
+        assert_eq!(text("https", &server), "type [https] not supported when vhost https port is not set");
+        assert_eq!(
+            text("tcpmux", &server),
+            "tcpmux with multiplexer httpconnect not supported because this feature is not enabled in server"
+        );
+        server.vhost_http_port = 80;
+        assert_eq!(
+            text("http", &server),
+            "subdomain is not supported because this feature is not enabled in server"
+        );
+        server.sub_domain_host = "frp.test".to_owned();
+        assert_eq!(
+            text("http", &server),
+            "custom domain [x.frp.test] should not belong to subdomain host [frp.test]"
+        );
+        server.sub_domain_host = "other.test".to_owned();
+        assert_eq!(text("http", &server), "'.' and '*' are not supported in subdomain");
+        assert_eq!(
+            ProxyConfig::from_message(&message("ssh")).unwrap_err().to_string(),
+            "unknown proxy type: ssh"
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let mut config = ProxyConfig::new(ProxyType::Http);
+        config.base_mut().load_balancer.group_key = "hunter2".into();
+        config.base_mut().metadatas.insert("token".to_owned(), "hunter2".to_owned());
+        if let ProxyConfig::Http(proxy) = &mut config {
+            proxy.http_password = "hunter2".into();
+            proxy.request_headers.set.insert("Authorization".to_owned(), "hunter2".to_owned());
+        }
+        assert!(!format!("{config:?} {:?}", config.tree()).contains("hunter2"));
+    }
+}

@@ -5,12 +5,16 @@ pub(crate) mod json;
 pub(crate) mod toml;
 pub(crate) mod yaml;
 
+use std::fmt;
+
 /// A value as the file gives it.
 ///
 /// Objects keep the order in which upstream's decoder meets the keys: the order of the file for JSON, byte order of
 /// the keys for TOML and YAML, which upstream turns into JSON first (upstream `pkg/config/load.go`). A JSON file may
 /// hold a key twice, so an object is a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Texts may be secrets: `Debug` shows their length only.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Value {
     /// `null`: the same as a missing key.
     Null,
@@ -48,6 +52,21 @@ impl Value {
                 entries.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
             }
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) | Self::Array(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(flag) => write!(f, "{flag}"),
+            Self::Number(text) => f.write_str(text),
+            Self::String(text) => write!(f, "<{} bytes>", text.len()),
+            Self::Array(items) => f.debug_list().entries(items).finish(),
+            Self::Object(entries) => {
+                f.debug_map().entries(entries.iter().map(|(key, value)| (key, value))).finish()
+            }
         }
     }
 }

@@ -21,6 +21,13 @@ pub(crate) enum TomlError {
     Number(&'static str),
 }
 
+impl TomlError {
+    /// The error for bytes that are no UTF-8, of which TOML consists.
+    pub(crate) fn not_utf8(line: usize, column: usize) -> Self {
+        Self::Syntax { line, column, message: "invalid UTF-8".to_owned() }
+    }
+}
+
 /// Reads a document.
 pub(crate) fn parse(text: &str) -> Result<Value, TomlError> {
     // go-toml takes a byte order mark for the first character of a key.

@@ -59,12 +59,20 @@ impl BandwidthLimit {
     }
 }
 
+impl std::str::FromStr for BandwidthLimit {
+    type Err = BandwidthError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
 /// Go's conversion on amd64: truncation, and the smallest integer for whatever does not fit.
 #[expect(clippy::cast_possible_truncation, reason = "checked to be within the range of i64")]
 fn go_int64(value: f64) -> i64 {
     // 2^63, the first float above every i64.
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    if value >= -LIMIT && value < LIMIT { value as i64 } else { i64::MIN }
+    if (-LIMIT..LIMIT).contains(&value) { value as i64 } else { i64::MIN }
 }
 
 #[cfg(test)]
