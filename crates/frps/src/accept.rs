@@ -17,6 +17,7 @@ use frp_stream::Stream;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tracing::{trace, warn};
 
 use crate::core::Core;
@@ -82,12 +83,12 @@ enum PrepareError {
     Io(#[from] std::io::Error),
 }
 
-/// Accepts until the server stops.
-pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener) {
+/// Accepts until `stop` is cancelled.
+pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener, stop: CancellationToken) {
     loop {
         let (stream, peer) = tokio::select! {
             biased;
-            () = core.stop.cancelled() => return,
+            () = stop.cancelled() => return,
             accepted = accept(&listener, core.settings.keepalive) => accepted,
         };
         let slot = core.pending.admit(peer.ip());

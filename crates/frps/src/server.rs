@@ -12,6 +12,7 @@ use frp_net::address::join_host_port;
 use frp_net::listen::bind_tcp;
 use frp_net::tls::{ServerTls, ServerTlsOptions};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -40,6 +41,9 @@ pub enum BindError {
 pub struct Server {
     core: Arc<Core>,
     listener: TcpListener,
+    /// Cancelled by whoever wants the server to end. The token of `core` follows once nobody can connect any more,
+    /// so that no client that is cut off comes back to a server that is about to go.
+    asked: CancellationToken,
 }
 
 impl Server {
@@ -55,7 +59,7 @@ impl Server {
         let listener = bind_tcp(&settings.bind_addr, settings.bind_port).map_err(BindError::Listen)?;
         info!("frps tcp listen on {}", join_host_port(&settings.bind_addr, settings.bind_port));
         let core = Core::new(settings, tls, auth, CancellationToken::new());
-        Ok(Self { core, listener })
+        Ok(Self { core, listener, asked: CancellationToken::new() })
     }
 
     /// The address that clients connect to.
@@ -69,16 +73,18 @@ impl Server {
     /// What ends the server when it is cancelled.
     #[must_use]
     pub fn stop_token(&self) -> CancellationToken {
-        self.core.stop.clone()
+        self.asked.clone()
     }
 
     /// Serves until the token of [`Server::stop_token`] is cancelled; then ends within a second. Dropping the future
     /// ends the server, too, without waiting for its tasks.
     pub async fn run(self) {
-        let Self { core, listener } = self;
-        let _ends_with_us = core.stop.clone().drop_guard();
-        core.tasks.spawn(accept::serve(Arc::clone(&core), listener));
-        core.stop.cancelled().await;
+        let Self { core, listener, asked } = self;
+        let ends_with_us = core.stop.clone().drop_guard();
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept::serve(Arc::clone(&core), listener, asked));
+        accepting.join_next().await;
+        drop(ends_with_us);
         core.registry.close();
         core.tasks.close();
         if tokio::time::timeout(END_TIMEOUT, core.tasks.wait()).await.is_err() {

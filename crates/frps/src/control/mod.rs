@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use frp_proto::msg::{CloseProxy, Message, NewProxy, NewProxyResp, Ping, Pong, ReqWorkConn};
 use frp_proto::v1;
-use frp_stream::message::{MessageReader, MessageWriter, WriteError};
+use frp_stream::message::{MessageReader, MessageWriter, ReadError, WriteError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::DropGuard;
@@ -204,10 +204,9 @@ async fn read(mut reader: MessageReader, inbound: mpsc::Sender<Message>) {
                     return;
                 }
             }
-            Err(error) => {
-                debug!("control connection ended: {error}");
-                return;
-            }
+            Err(ReadError::Decode(error)) => return debug!("read from control connection: {error}"),
+            // The client or its connection is gone, which is no news at the end of a session.
+            Err(ReadError::Closed | ReadError::Cut | ReadError::Timeout | ReadError::Io(_)) => return,
         }
     }
 }

@@ -24,7 +24,9 @@ use super::outbound::Outbound;
 const SPARE: usize = 10;
 /// A connection that died sooner than this is replaced only after this pause, so that a client whose connections
 /// die at once is not asked in a loop.
-const REPLACE_PAUSE: Duration = Duration::from_secs(1);
+const SHORT_LIFE: Duration = Duration::from_secs(1);
+/// The pause before any other replacement: when all connections die with their session, the control ends meanwhile.
+const REPLACE_PAUSE: Duration = Duration::from_millis(100);
 
 /// A connection from the client that carries one user connection, or the datagrams of one udp proxy.
 #[derive(Debug)]
@@ -204,11 +206,10 @@ impl WorkPool {
             return;
         }
         self.lock().idle.retain(|idle| !Arc::ptr_eq(&idle.place, &place));
-        debug!("a pooled work connection was closed by the client");
-        if since.elapsed() < REPLACE_PAUSE {
-            tokio::time::sleep(REPLACE_PAUSE).await;
+        tokio::time::sleep(if since.elapsed() < SHORT_LIFE { SHORT_LIFE } else { REPLACE_PAUSE }).await;
+        if self.outbound.send(ReqWorkConn {}).await.is_ok() {
+            debug!("replaced a work connection that the client had closed");
         }
-        let _ = self.outbound.send(ReqWorkConn {}).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -337,7 +338,7 @@ mod tests {
         pool.put(dead).unwrap();
         drop(client);
         asked.recv().await.unwrap();
-        assert_eq!(start.elapsed(), REPLACE_PAUSE);
+        assert_eq!(start.elapsed(), SHORT_LIFE);
     }
 
     #[tokio::test]
