@@ -2,6 +2,11 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long to wait for a stdout that nobody reads. Nobody has asked the program to end quickly here, so this is
+/// longer than the wait after a signal.
+const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What to print, and the exit code.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,11 +38,11 @@ impl Exit {
     }
 
     /// Prints both texts and gives the exit code. Text for stdout takes its turn behind log lines, and a stalled
-    /// stdout costs it: nothing here waits for longer than [`frp_log::DRAIN_TIMEOUT`].
+    /// stdout costs it: nothing here waits for longer than two seconds.
     #[must_use]
     pub fn print(&self) -> ExitCode {
         frp_log::print(&self.stdout);
-        frp_log::flush(frp_log::DRAIN_TIMEOUT);
+        frp_log::flush(PRINT_TIMEOUT);
         // Where stderr is closed there is nobody to tell.
         let _ = std::io::stderr().write_all(self.stderr.as_bytes());
         ExitCode::from(self.code)

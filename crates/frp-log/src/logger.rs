@@ -14,8 +14,9 @@ use std::time::Duration;
 use tracing::Subscriber;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// How long the end of the process waits, at most, for lines that are not written yet.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
+/// How long the end of the process waits, at most, for lines that are not written yet. Programs that are told to stop
+/// have a second for everything.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_millis(150);
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
