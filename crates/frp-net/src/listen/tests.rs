@@ -99,3 +99,36 @@ async fn a_port_can_be_bound_again_at_once() {
     drop(client);
     bind_tcp("127.0.0.1", port).unwrap();
 }
+
+/// Set for the process in which [`child`] does its work, because limits are the process's.
+#[cfg(unix)]
+const CHILD: &str = "FRP_NET_TEST_CHILD";
+
+#[cfg(unix)]
+#[tokio::test]
+async fn child() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let listener = bind_tcp("127.0.0.1", 0).unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let before = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..before }).unwrap();
+    let mut accepting = std::pin::pin!(accept(&listener, Keepalive::default()));
+    // No time is long enough while there is no descriptor to be had.
+    tokio::time::timeout(Duration::from_millis(50), accepting.as_mut()).await.unwrap_err();
+    setrlimit(Resource::Nofile, before).unwrap();
+    assert_eq!(accepting.await.1, client.local_addr().unwrap());
+}
+
+#[cfg(unix)]
+#[test]
+fn accepting_goes_on_after_the_last_descriptor() {
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "listen::tests::child", "--quiet"])
+        .env(CHILD, "1")
+        .status()
+        .unwrap();
+    assert!(status.success());
+}

@@ -26,7 +26,7 @@ const ATTEMPTS: usize = 2;
 /// The server of `dnsServer`, or why there is none.
 #[derive(Clone, Debug)]
 pub(super) enum ConfiguredServer {
-    Usable(Arc<TokioResolver>),
+    Usable(SocketAddr),
     /// What was configured and is no IP address.
     Unusable(Arc<str>),
 }
@@ -34,14 +34,14 @@ pub(super) enum ConfiguredServer {
 impl ConfiguredServer {
     pub(super) fn new(server: &str) -> Self {
         match server_address(server) {
-            Some(address) => Self::Usable(Arc::new(resolver(address))),
+            Some(address) => Self::Usable(address),
             None => Self::Unusable(server.into()),
         }
     }
 
     pub(super) async fn lookup(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, LookupError> {
         let resolver = match self {
-            Self::Usable(resolver) => resolver,
+            Self::Usable(address) => resolver(*address),
             Self::Unusable(server) => {
                 return Err(LookupError::failed(host, format!("dnsServer {server:?} is not an IP address")));
             }
@@ -63,6 +63,8 @@ pub(super) fn server_address(server: &str) -> Option<SocketAddr> {
     }
 }
 
+/// A resolver for one question: it reads the hosts file and the search domains as they are now, and remembers
+/// nothing of a server that was silent before.
 fn resolver(address: SocketAddr) -> TokioResolver {
     // Of the system's configuration only the search domains and the number of dots are kept.
     let (config, options) = match read_system_conf() {

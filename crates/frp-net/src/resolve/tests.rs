@@ -159,6 +159,19 @@ async fn both_families_are_found() {
 }
 
 #[tokio::test]
+async fn every_address_of_a_name_is_dialled() {
+    // One port, open on one address of the loopback network only.
+    let listener = crate::listen::bind_tcp("127.0.0.1", 0).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server =
+        Server::start(|_, _| Answer::Addresses(ips(&["::1", "127.0.0.3", "127.0.0.2", "127.0.0.1"]))).await;
+    let options = crate::dial::DialOptions::default();
+    let resolver = server.resolver();
+    let dialled = crate::dial::dial_tcp(&resolver, "frps.example.com", port, &options).await;
+    assert_eq!(dialled.unwrap().peer_addr().unwrap(), listener.local_addr().unwrap());
+}
+
+#[tokio::test]
 async fn one_family_is_enough() {
     let server = Server::start(|_, kind| match kind {
         AAAA => Answer::Code(SERVFAIL),

@@ -126,8 +126,9 @@ impl<'a> Search<'a> {
     fn extend(&mut self, chain: &mut Vec<&'a Certificate>) -> Result<bool, VerifyError> {
         let (roots, intermediates) = (self.roots, self.intermediates);
         let Some(&child) = chain.last() else { return Ok(false) };
+        // As in Go: a candidate that did not sign is a hint, one that signed and is not valid is the reason.
         let mut hint: Option<(VerifyError, &Certificate)> = None;
-        let mut from_above = None;
+        let mut reason = None;
         let mut reached_root = false;
         let candidates = roots.iter().map(|c| (c, true));
         let candidates = candidates.chain(intermediates.iter().map(|c| (c, false)));
@@ -139,29 +140,28 @@ impl<'a> Search<'a> {
             if self.signature_checks > MOST_SIGNATURE_CHECKS {
                 return Err(VerifyError::TooManyChecks);
             }
-            if let Err(error) = self.check_issuer(child, candidate, is_root, chain.len()) {
+            if let Err(error) = self.check_signature(child, candidate) {
                 hint.get_or_insert((error, candidate));
                 continue;
             }
+            if let Err(error) = self.check_issuer(candidate, is_root, chain.len()) {
+                reason = Some(error);
+                continue;
+            }
             chain.push(candidate);
-            let accepted = if is_root {
-                reached_root = true;
-                Ok(self.accepts(chain))
-            } else {
-                self.extend(chain)
-            };
+            let accepted = if is_root { Ok(self.accepts(chain)) } else { self.extend(chain) };
             chain.pop();
             match accepted {
                 Ok(true) => return Ok(true),
                 Ok(false) => reached_root = true,
                 Err(VerifyError::TooManyChecks) => return Err(VerifyError::TooManyChecks),
-                Err(error) => from_above = Some(error),
+                Err(error) => reason = Some(error),
             }
         }
-        match from_above {
+        match reason {
             _ if reached_root => return Ok(false),
-            Some(error) if hint.is_none() => return Err(error),
-            _ => {}
+            Some(reason) => return Err(reason),
+            None => {}
         }
         let hint = hint.map(|(error, candidate)| {
             let name = &candidate.display_name;
@@ -173,14 +173,8 @@ impl<'a> Search<'a> {
         Err(VerifyError::UnknownAuthority { hint })
     }
 
-    /// Whether `issuer` may have signed `child`, and did. `depth` is the number of certificates below it.
-    fn check_issuer(
-        &self,
-        child: &Certificate,
-        issuer: &Certificate,
-        is_root: bool,
-        depth: usize,
-    ) -> Result<(), VerifyError> {
+    /// Whether `issuer` is one that may have signed `child`, and did.
+    fn check_signature(&self, child: &Certificate, issuer: &Certificate) -> Result<(), VerifyError> {
         // Before version 3 a certificate could not say whether it is an authority.
         let is_authority = match issuer.basic_constraints {
             Some(basic) => basic.is_authority,
@@ -189,13 +183,17 @@ impl<'a> Search<'a> {
         if !is_authority || !issuer.may_sign_certificates {
             return Err(VerifyError::CannotSign);
         }
-        signature::verify_certificate(child, issuer, self.algorithms)?;
+        Ok(signature::verify_certificate(child, issuer, self.algorithms)?)
+    }
+
+    /// Whether `issuer` is valid above `depth` other certificates.
+    fn check_issuer(&self, issuer: &Certificate, is_root: bool, depth: usize) -> Result<(), VerifyError> {
         check_dates_and_extensions(issuer, self.now)?;
         if !is_root && issuer.basic_constraints.is_none() {
             return Err(VerifyError::NotAuthorizedToSign);
         }
         let path_length = issuer.basic_constraints.and_then(|basic| basic.path_length);
-        let intermediates_below = depth - 1;
+        let intermediates_below = depth.saturating_sub(1);
         if path_length.is_some_and(|most| intermediates_below > usize::try_from(most).unwrap_or(usize::MAX)) {
             return Err(VerifyError::TooManyIntermediates);
         }
