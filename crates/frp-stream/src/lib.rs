@@ -20,13 +20,13 @@
 #![forbid(unsafe_code)]
 
 mod buffer;
-#[cfg(test)]
-mod testing;
 pub mod io;
 pub mod layer;
 pub mod limit;
 pub mod message;
 pub mod relay;
+#[cfg(test)]
+mod testing;
 pub mod udp;
 
 pub use io::{Io, Stream};

@@ -130,7 +130,11 @@ impl Script {
 }
 
 impl AsyncRead for Script {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.input).poll_read(cx, buf)
     }
 }
@@ -182,8 +186,7 @@ pub(crate) struct Payload {
 
 /// All payloads of a recorded session under `tests/data/wire`.
 pub(crate) fn recorded(session: &str) -> Vec<Payload> {
-    let folder =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/wire").join(session);
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/wire").join(session);
     let described: Value = serde_json::from_slice(&fs::read(folder.join("session.json")).unwrap()).unwrap();
     let mut payloads = Vec::new();
     for connection in described["connections"].as_array().unwrap() {

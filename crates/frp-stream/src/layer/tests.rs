@@ -252,10 +252,8 @@ async fn a_limit_lets_one_bucket_pass_and_then_the_exact_rate() {
     for limit in [100 * 1024, 1024 * 1024, 50 * 1024 * 1024] {
         for side in [LimitSide::Plain, LimitSide::Wire] {
             for limit_writer in [false, true] {
-                let limited = Layers {
-                    limiter: Some((Arc::new(RateLimiter::new(limit)), side)),
-                    ..Layers::default()
-                };
+                let limited =
+                    Layers { limiter: Some((Arc::new(RateLimiter::new(limit)), side)), ..Layers::default() };
                 let (near, far) = pipe(4096);
                 let arrived = if limit_writer {
                     flood(limited.apply(near), far, 10).await

@@ -43,6 +43,11 @@ impl Direction {
         self.moved
     }
 
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Whether the stream read from has ended.
     pub(super) fn read_ended(&self) -> bool {
         self.read_ended

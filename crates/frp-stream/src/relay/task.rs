@@ -60,6 +60,11 @@ impl Relay {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.to_service.is_idle() && self.to_user.is_idle() && self.deadline.0.is_none()
+    }
+
     /// Moves bytes until it is known how the relay ends.
     fn poll_moving(&mut self, cx: &mut Context<'_>) -> Poll<RelayEnd> {
         let (Some(user), Some(service)) = (&mut self.user, &mut self.service) else {
@@ -102,16 +107,13 @@ impl Relay {
 
     /// Cuts a relay of which one side is gone and which makes no progress.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<RelayEnd> {
-        let (timeout, progress) = match self.state {
-            State::HalfClosed => (self.half_close_timeout, self.to_user.moved()),
-            // The user's end waits behind bytes that the service has not taken yet.
-            State::Open if self.to_service.read_ended() => {
-                (self.half_close_timeout, self.to_user.moved() + self.to_service.moved())
-            }
-            State::ServiceGone(_) => (GRACE, self.to_user.moved()),
+        let timeout = match self.state {
+            State::ServiceGone(_) => GRACE,
+            // Also while the user's end waits in a layer, behind bytes that the service does not take.
+            _ if self.to_service.read_ended() => self.half_close_timeout,
             _ => return Poll::Pending,
         };
-        ready!(self.deadline.poll_expired(cx, timeout, progress));
+        ready!(self.deadline.poll_expired(cx, timeout, self.to_user.moved()));
         Poll::Ready(match mem::replace(&mut self.state, State::Over) {
             State::ServiceGone(error) => RelayEnd::Failed(error),
             _ => RelayEnd::HalfCloseTimeout,
