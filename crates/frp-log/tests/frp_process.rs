@@ -1,4 +1,4 @@
-//! The logger of the process: made once, set anew at any time.
+//! The logger of the process: made once, set anew at any time. (The file is named so that its events count as ours.)
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
