@@ -260,3 +260,51 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::testing::{pipe, tcp_pair};
+
+    #[tokio::test]
+    async fn bytes_put_back_last_come_first() {
+        let (near, mut far) = pipe(64);
+        far.write_all(b"rest").await.unwrap();
+        far.shutdown().await.unwrap();
+        let mut near = near.with_prefix("cd".into()).with_prefix("".into()).with_prefix("ab".into());
+        assert_eq!(near.read_u8().await.unwrap(), b'a');
+        let mut text = String::new();
+        near.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "bcdrest");
+    }
+
+    #[tokio::test]
+    async fn debug_output_hides_what_was_put_back() {
+        let (near, _far) = pipe(64);
+        assert!(!format!("{:?}", near.with_prefix("secret".into())).contains("secret"));
+        let tcp = Stream::from(tcp_pair().await.0).with_prefix("secret".into());
+        assert!(!format!("{tcp:?}").contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn a_probe_reports_and_loses_nothing() {
+        let (near, mut far) = tcp_pair().await;
+        let mut near = Stream::from(near);
+        assert!(near.probe_now().is_none());
+        far.write_all(b"hi").await.unwrap();
+        assert!(matches!(near.probe().await, Probe::Data));
+        assert!(matches!(near.probe_now(), Some(Probe::Data)));
+        let mut bytes = [0; 2];
+        near.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(&bytes, b"hi");
+        drop(far);
+        assert!(matches!(near.probe().await, Probe::Closed));
+
+        let (near, far) = tcp_pair().await;
+        far.set_zero_linger().unwrap();
+        drop(far);
+        assert!(matches!(Stream::from(near).probe().await, Probe::Failed(_)));
+    }
+}

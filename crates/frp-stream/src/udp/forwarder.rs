@@ -193,7 +193,7 @@ impl Forwarder {
             self.drop_longest_idle();
         }
         let socket = Arc::new(session::connect(self.options.local).await?);
-        let activity = Arc::new(Activity::new());
+        let activity = Arc::new(Activity::new(self.options.idle));
         let id = self.next_id;
         self.next_id += 1;
         let replies = Replies {
@@ -202,7 +202,6 @@ impl Forwarder {
             user: user.clone(),
             queue: queue.clone(),
             packet_size: self.options.packet_size,
-            idle: self.options.idle,
         };
         let task = tasks.spawn(async move { (replies.run().await, id) });
         self.sessions.insert(user, Session { id, socket: socket.clone(), activity, task });

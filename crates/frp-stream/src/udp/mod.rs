@@ -8,6 +8,8 @@
 mod channel;
 mod forwarder;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use channel::{Datagram, DatagramReader, DatagramWriter, Received, Sent, datagram_channel};
 pub use forwarder::{Forwarder, ForwarderEnd, ForwarderOptions, ForwarderReport, HeaderFn};

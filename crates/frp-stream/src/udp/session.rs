@@ -47,20 +47,22 @@ impl Drop for Session {
 /// to a socket that nobody reads any more.
 pub(super) struct Activity {
     start: Instant,
+    idle: Duration,
     last_millis: AtomicU64,
 }
 
 impl Activity {
-    pub(super) fn new() -> Self {
-        Self { start: Instant::now(), last_millis: AtomicU64::new(0) }
+    /// A session that is used now, and over when not used for `idle`.
+    pub(super) fn new(idle: Duration) -> Self {
+        Self { start: Instant::now(), idle, last_millis: AtomicU64::new(0) }
     }
 
     /// Notes a datagram. False when the session is over.
     pub(super) fn touch(&self) -> bool {
         let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(OVER - 1);
-        let touched = self
-            .last_millis
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |last| (last != OVER).then_some(now));
+        let touched = self.last_millis.fetch_update(Ordering::AcqRel, Ordering::Acquire, |last| {
+            (last != OVER && Duration::from_millis(now.saturating_sub(last)) < self.idle).then_some(now)
+        });
         touched.is_ok()
     }
 
@@ -72,17 +74,15 @@ impl Activity {
         }
     }
 
-    /// Ends the session if it was not used for `idle`; else says when to ask again.
-    fn expire(&self, idle: Duration) -> Option<Instant> {
-        let last = self.last_millis.load(Ordering::Acquire);
-        let due = self.start + Duration::from_millis(last) + idle;
+    /// Ends the session if it was idle for too long; else says when to ask again.
+    fn expire(&self) -> Option<Instant> {
+        let due = self.last()? + self.idle;
         if due > Instant::now() {
             return Some(due);
         }
-        match self.last_millis.compare_exchange(last, OVER, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => None,
-            Err(_) => Some(Instant::now()),
-        }
+        // From now on `touch` finds it over too: time does not go back.
+        self.end();
+        None
     }
 
     fn end(&self) {
@@ -109,16 +109,15 @@ pub(super) struct Replies {
     pub(super) queue: mpsc::Sender<Datagram>,
     /// Longer replies are cut to this.
     pub(super) packet_size: usize,
-    pub(super) idle: Duration,
 }
 
 impl Replies {
     pub(super) async fn run(self) -> UdpAddr {
-        let mut due = Instant::now() + self.idle;
+        let mut due = Instant::now() + self.activity.idle;
         loop {
             let readable = tokio::select! {
                 readable = self.socket.readable() => readable,
-                () = sleep_until(due) => match self.activity.expire(self.idle) {
+                () = sleep_until(due) => match self.activity.expire() {
                     Some(later) => {
                         due = later;
                         continue;

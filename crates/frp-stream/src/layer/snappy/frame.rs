@@ -190,3 +190,181 @@ pub fn encode_chunk(plain: &[u8], output: &mut [u8]) -> (usize, usize) {
 fn masked_crc(plain: &[u8]) -> u32 {
     crc32c::crc32c(plain).rotate_right(15).wrapping_add(0xa282_ead8)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{Random, hex};
+
+    const HELLO: &str = "ff060000734e6150705901090000bb1f1c1968656c6c6f";
+
+    /// Everything that a stream decodes to, or the error at its end.
+    fn decode(mut input: &[u8]) -> Result<Vec<u8>, SnappyError> {
+        let mut decoder = Decoder::default();
+        let mut room = vec![0; MAX_PLAIN];
+        let mut plain = Vec::new();
+        loop {
+            match decoder.next(input, &mut room)? {
+                Step::Need(len) => {
+                    assert!(len > input.len() && len <= HEADER + MAX_BODY);
+                    return if input.is_empty() { Ok(plain) } else { Err(SnappyError::Corrupt) };
+                }
+                Step::Skipped { consumed } => input = &input[consumed..],
+                Step::Data { consumed, plain: len } => {
+                    plain.extend_from_slice(&room[..len]);
+                    input = &input[consumed..];
+                }
+                Step::Room(len) => panic!("{len} bytes do not fit"),
+            }
+        }
+    }
+
+    fn encode(mut plain: &[u8]) -> Vec<u8> {
+        let mut stream = STREAM_IDENTIFIER.to_vec();
+        while !plain.is_empty() {
+            let mut chunk = vec![0; MAX_ENCODED];
+            let (taken, len) = encode_chunk(plain, &mut chunk);
+            stream.extend_from_slice(&chunk[..len]);
+            plain = &plain[taken..];
+        }
+        stream
+    }
+
+    fn chunk(kind: u8, body: &[u8]) -> Vec<u8> {
+        let [a, b, c, _] = u32::try_from(body.len()).unwrap().to_le_bytes();
+        [&[kind, a, b, c], body].concat()
+    }
+
+    fn stream(chunks: &[Vec<u8>]) -> Vec<u8> {
+        [STREAM_IDENTIFIER.to_vec(), chunks.concat()].concat()
+    }
+
+    #[test]
+    fn golden_stream() {
+        assert_eq!(encode(b"hello"), hex(HELLO));
+        assert_eq!(decode(&hex(HELLO)), Ok(b"hello".to_vec()));
+    }
+
+    #[test]
+    fn a_chunk_is_compressed_only_if_that_saves_an_eighth() {
+        let mut out = vec![0; MAX_ENCODED];
+        let random: Vec<u8> = (0..MAX_PLAIN)
+            .map({
+                let mut random = Random::new(1);
+                move |_| random.next() as u8
+            })
+            .collect();
+        assert_eq!(encode_chunk(&random, &mut out), (MAX_PLAIN, MAX_ENCODED));
+        assert_eq!(out[0], UNCOMPRESSED);
+        let (taken, len) = encode_chunk(&[7; 100_000], &mut out);
+        assert_eq!((taken, out[0]), (MAX_PLAIN, COMPRESSED));
+        assert!(len < 4000);
+        // Little to gain: some equal bytes at the end of random ones.
+        for zeros in (0..2000).step_by(50) {
+            let plain = [&random[..4000], &vec![0; zeros][..]].concat();
+            let (taken, len) = encode_chunk(&plain, &mut out);
+            let block = len - HEADER - CHECKSUM;
+            assert_eq!(taken, plain.len());
+            assert_eq!(out[0] == COMPRESSED, block < plain.len() - plain.len() / 8);
+        }
+    }
+
+    #[test]
+    fn chunks_that_carry_nothing_are_passed_over() {
+        let hello = hex(HELLO)[STREAM_IDENTIFIER.len()..].to_vec();
+        let skipped = [
+            chunk(0xfe, &[0; 70_000]),
+            chunk(0x80, b"reserved"),
+            chunk(0xfd, b""),
+            STREAM_IDENTIFIER.to_vec(),
+            // The checksum of no bytes, uncompressed and as a block of length 0.
+            chunk(UNCOMPRESSED, &masked_crc(b"").to_le_bytes()),
+            chunk(COMPRESSED, &[&masked_crc(b"").to_le_bytes()[..], &[0]].concat()),
+        ];
+        for skipped in skipped {
+            assert_eq!(decode(&stream(&[hello.clone(), skipped, hello.clone()])), Ok(b"hellohello".to_vec()));
+        }
+    }
+
+    #[test]
+    fn malformed_streams_are_refused_with_the_originals_texts() {
+        let corrupt = "snappy: corrupt input";
+        let unsupported = "snappy: unsupported input";
+        let mut flipped = hex(HELLO);
+        flipped[19] ^= 1;
+        let checksum = masked_crc(b"").to_le_bytes();
+        let too_much = snap::raw::Encoder::new().compress_vec(&[0; MAX_PLAIN + 1]).unwrap();
+        let cases = [
+            ("data before the identifier", hex(HELLO)[10..].to_vec(), corrupt),
+            ("padding before the identifier", chunk(0xfe, b""), corrupt),
+            ("another identifier", b"\xff\x06\x00\x00sNaPpy".to_vec(), corrupt),
+            ("identifier of other length", chunk(0xff, b"sNaPpYY"), corrupt),
+            ("wrong checksum", flipped, corrupt),
+            ("no room for a checksum", stream(&[chunk(COMPRESSED, &[0; 3])]), corrupt),
+            ("the same, uncompressed", stream(&[chunk(UNCOMPRESSED, &[0; 3])]), corrupt),
+            ("checksum without block", stream(&[chunk(COMPRESSED, &checksum)]), corrupt),
+            (
+                "block of no bytes with bytes",
+                stream(&[chunk(COMPRESSED, &[&checksum[..], &[0, 1]].concat())]),
+                corrupt,
+            ),
+            ("too many bytes", stream(&[chunk(UNCOMPRESSED, &[0; CHECKSUM + MAX_PLAIN + 1])]), corrupt),
+            (
+                "the same, compressed",
+                stream(&[chunk(COMPRESSED, &[&checksum[..], &too_much].concat())]),
+                corrupt,
+            ),
+            ("length of 4 GiB", stream(&[chunk(COMPRESSED, &[0, 0, 0, 0, 255, 255, 255, 255, 15])]), corrupt),
+            ("reserved type", stream(&[chunk(0x02, b"")]), unsupported),
+            ("last reserved type", stream(&[chunk(0x7f, b"")]), unsupported),
+            ("too long", stream(&[chunk(COMPRESSED, &[0; MAX_BODY + 1])]), unsupported),
+            ("too long to skip", stream(&[chunk(0x80, &[0; MAX_BODY + 1])]), unsupported),
+        ];
+        for (what, bytes, text) in cases {
+            assert_eq!(decode(&bytes).unwrap_err().to_string(), text, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_length_is_judged_before_the_body_comes() {
+        let head = [&STREAM_IDENTIFIER[..], &[COMPRESSED, 255, 255, 255]].concat();
+        assert_eq!(decode(&head), Err(SnappyError::Unsupported));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed_or_harmless() {
+        let mut plain = Random::new(9).bytes(300);
+        plain.extend([3; 300]);
+        let good = encode(&plain);
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            // A data chunk may become one to skip; its bytes never change.
+            assert!(decode(&bad).map_or(true, |out| out.is_empty() || out == plain));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_or_fail(bytes: Vec<u8>, identified: bool) {
+            let _ = decode(&bytes);
+            if identified {
+                let _ = decode(&stream(&[bytes]));
+            }
+        }
+
+        #[test]
+        fn any_chunks_decode_or_fail(chunks: Vec<(u8, Vec<u8>)>) {
+            let chunks: Vec<_> = chunks.iter().map(|(kind, body)| chunk(*kind, body)).collect();
+            let _ = decode(&stream(&chunks));
+        }
+
+        #[test]
+        fn any_bytes_come_back(seed: u64, len in 0..200_000_usize) {
+            let plain = Random::new(seed).bytes(len);
+            prop_assert!(decode(&encode(&plain)).unwrap() == plain);
+        }
+    }
+}
