@@ -10,6 +10,8 @@ pub mod frame;
 mod session;
 mod shared;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, INITIAL_WINDOW};
 pub use driver::Driver;

@@ -71,6 +71,12 @@ impl MuxStream {
         Poll::Ready(Ok(count))
     }
 
+    /// Bytes that arrived and were not read.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.current.len() + self.shared.lock().engine.waiting(self.key)
+    }
+
     /// Makes `current` hold bytes. `false` means the end.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if !self.current.is_empty() {

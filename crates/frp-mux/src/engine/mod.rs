@@ -210,6 +210,11 @@ impl Engine {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn waiting(&self, key: StreamKey) -> usize {
+        self.table.get(key).map_or(0, |stream| stream.received.len())
+    }
+
     /// How much a stream takes.
     pub fn room(&mut self, key: StreamKey, waker: &Waker) -> Room {
         let limit = self.queue_limit();

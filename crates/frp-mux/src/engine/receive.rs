@@ -119,7 +119,7 @@ impl Engine {
                     return Err(ProtocolError::WindowExceeded);
                 }
                 stream.window.received(header.length, now);
-                if stream.window.wants_round_trip(&self.budget) {
+                if stream.has_reader() && stream.window.wants_round_trip(&self.budget) {
                     self.deadlines.want_ping();
                 }
             }

@@ -102,7 +102,7 @@ fn write(engine: &mut Engine, key: StreamKey, data: &[u8]) -> usize {
     match engine.room(key, Waker::noop()) {
         Room::Bytes(room) => {
             let part = &data[..room.min(data.len())];
-            if part.len() % 2 == 0 {
+            if part.len().is_multiple_of(2) {
                 engine.write(key, bytes::Bytes::copy_from_slice(part));
             } else {
                 engine.write_small(key, part);
