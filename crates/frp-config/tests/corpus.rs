@@ -265,3 +265,49 @@ fn recorded_cases() {
     }
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
 }
+
+/// Bytes that mean something to one of the parsers.
+const DAMAGE: &[u8] = b"\"'[]{}=:#\n\\\xff&*%-";
+
+/// Damaged files are refused or read, and never panic or hang: each recorded file is cut and altered.
+#[test]
+fn damaged_files() {
+    let folder = data().join("files");
+    let scratch = tempfile::tempdir().unwrap();
+    let options = LoadOptions {
+        strict: true,
+        environment: [].into_iter().collect(),
+        base_dir: scratch.path().to_owned(),
+    };
+    // A fixed sequence, so that a failure comes again.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(bound.max(1)).unwrap()).unwrap()
+    };
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(bytes) = std::fs::read(&path) else { continue };
+        if bytes.len() > 4096 {
+            continue;
+        }
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let program = if name.starts_with('s') { Program::Server } else { Program::Client };
+        for round in 0..6 {
+            let mut damaged = bytes.clone();
+            match round % 3 {
+                0 => damaged.truncate(random(bytes.len())),
+                1 => damaged.insert(random(bytes.len()), DAMAGE[random(DAMAGE.len())]),
+                _ => {
+                    let at = random(bytes.len());
+                    damaged.drain(at..(at + 1 + random(4)).min(bytes.len()));
+                }
+            }
+            std::fs::write(scratch.path().join(name), &damaged).unwrap();
+            let verdict = verify(program, name, &options, &UnsafeFeatures::default());
+            assert!(verdict.stdout.ends_with('\n') && verdict.exit <= 1);
+        }
+    }
+}
