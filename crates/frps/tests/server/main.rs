@@ -6,7 +6,9 @@ mod support;
 
 mod groups;
 mod logins;
+mod mux;
 mod proxies;
+mod recorded;
 mod relays;
 mod strangers;
 mod udp;

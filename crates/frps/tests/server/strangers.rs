@@ -3,7 +3,13 @@
 use frp_proto::msg::{Message, NewVisitorConn, Ping};
 use frp_stream::Stream;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+
 use crate::support::*;
+
+/// How long a connection has from accept to the end of its first message, in seconds.
+const FIRST_MESSAGE_TIMEOUT: u64 = 10;
 
 #[tokio::test]
 async fn rubbish_is_closed() {
@@ -18,7 +24,7 @@ async fn rubbish_is_closed() {
     ];
     for bytes in starts {
         let mut stream = frps.connect().await;
-        tokio::io::AsyncWriteExt::write_all(&mut stream, bytes).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
         assert!(closed(&mut stream).await, "{bytes:?}");
     }
 }
@@ -76,4 +82,31 @@ async fn at_the_cap_the_oldest_stranger_goes_and_a_client_gets_in() {
     frp_stream::message::write_message(newest, &login().into()).await.unwrap();
     let answer = soon(frp_stream::message::read_message(newest)).await.unwrap();
     assert!(matches!(answer, Message::LoginResp(response) if response.error.is_empty()));
+}
+
+#[tokio::test]
+async fn silence_in_any_layer_ends_after_ten_seconds() {
+    let tls_hello = [0x16, 3, 1, 2, 0, 1, 0];
+    let mux_with_half_a_login =
+        [&[0, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0][..], &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, b'o']];
+    let cases: [(bool, Vec<u8>); 6] = [
+        (false, Vec::new()),
+        (false, b"o\0\0\0\0\0\0\0\x09{\"".to_vec()),
+        (false, tls_hello.to_vec()),
+        (true, Vec::new()),
+        (true, tls_hello.to_vec()),
+        (true, mux_with_half_a_login.concat()),
+    ];
+    for (tcp_mux, said) in cases {
+        let frps = Frps::with(|config| config.transport.tcp_mux = Some(tcp_mux)).await;
+        let mut stream = frps.connect().await;
+        stream.write_all(&said).await.unwrap();
+        // Nothing happens from here on but timers, so the paused clock runs from one to the next.
+        tokio::time::pause();
+        let start = Instant::now();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        assert_eq!(start.elapsed().as_secs(), FIRST_MESSAGE_TIMEOUT, "{said:?}");
+        tokio::time::resume();
+    }
 }

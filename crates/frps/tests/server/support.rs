@@ -78,7 +78,7 @@ pub(crate) fn login() -> Login {
 
 /// A logged-in client.
 pub(crate) struct Client {
-    addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     pub(crate) run_id: String,
     pub(crate) reader: MessageReader,
     pub(crate) writer: MessageWriter,
@@ -91,6 +91,11 @@ impl Client {
 
     /// The text of the refusal otherwise.
     pub(crate) async fn login_as(frps: &Frps, login: Login) -> Result<Self, String> {
+        Self::login_with_token(frps, login, TOKEN).await
+    }
+
+    /// For a server with another token.
+    pub(crate) async fn login_with_token(frps: &Frps, login: Login, token: &str) -> Result<Self, String> {
         let (mut stream, answer) = first(frps, login).await;
         let Some(Message::LoginResp(LoginResp { run_id, error, version })) = answer else {
             panic!("no answer to a login: {answer:?}")
@@ -100,7 +105,7 @@ impl Client {
             return Err(error);
         }
         assert_eq!(version, "0.70.1");
-        let (reader, writer) = control_channel(stream, &key::derive(TOKEN.as_bytes()));
+        let (reader, writer) = control_channel(stream, &key::derive(token.as_bytes()));
         Ok(Self { addr: frps.addr, run_id, reader, writer })
     }
 

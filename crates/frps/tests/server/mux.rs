@@ -1,0 +1,154 @@
+//! Many streams in one connection.
+
+use frp_mux::{Config, MuxStream, Session};
+use frp_net::tls::{ClientTls, ClientTlsOptions, write_marker};
+use frp_proto::crypto::key;
+use frp_proto::msg::{Login, Message, NewWorkConn};
+use frp_stream::Stream;
+use frp_stream::message::{control_channel, read_message, write_message};
+use tokio::io::AsyncReadExt;
+use tokio::task::JoinSet;
+
+use crate::support::*;
+
+async fn server() -> Frps {
+    Frps::with(|config| config.transport.tcp_mux = Some(true)).await
+}
+
+/// A session over a connection; its driver stops with the set.
+fn session(stream: Stream) -> (Session, JoinSet<()>) {
+    let (session, driver) = Session::client(stream, Config::default());
+    let mut driving = JoinSet::new();
+    driving.spawn(async {
+        let _ = driver.await;
+    });
+    (session, driving)
+}
+
+async fn open(session: &Session) -> MuxStream {
+    soon(session.open()).await.unwrap()
+}
+
+async fn logged_in(session: &Session) -> Client {
+    let mut stream = Stream::boxed(open(session).await);
+    write_message(&mut stream, &login().into()).await.unwrap();
+    let Message::LoginResp(response) = soon(read_message(&mut stream)).await.unwrap() else { panic!() };
+    assert_eq!(response.error, "");
+    let (reader, writer) = control_channel(stream, &key::derive(TOKEN.as_bytes()));
+    Client { addr: ([127, 0, 0, 1], 9).into(), run_id: response.run_id, reader, writer }
+}
+
+async fn work_conn(session: &Session, client: &Client) -> Stream {
+    let mut stream = Stream::boxed(open(session).await);
+    let message = NewWorkConn { run_id: client.run_id.clone(), ..NewWorkConn::default() };
+    write_message(&mut stream, &message.into()).await.unwrap();
+    stream
+}
+
+/// A user is served over streams of `session`.
+async fn carries_a_byte(session: &Session) {
+    let mut client = logged_in(session).await;
+    let port = client.start(tcp("p", 0)).await;
+    let mut user = user(port).await;
+    let mut work = work_conn(session, &client).await;
+    started(&mut work).await;
+    say(&mut user, "x").await;
+    hear(&mut work, "x").await;
+    say(&mut work, "y").await;
+    hear(&mut user, "y").await;
+}
+
+#[tokio::test]
+async fn control_and_work_connections_are_streams_of_one_session() {
+    let frps = server().await;
+    let (session, _driving) = session(frps.connect().await);
+    carries_a_byte(&session).await;
+    frps.stop().await;
+    soon(session.closed()).await;
+}
+
+#[tokio::test]
+async fn tls_is_recognised_with_and_without_its_marker() {
+    for marked in [false, true] {
+        let frps = Frps::with(|config| {
+            config.transport.tcp_mux = Some(true);
+            config.transport.tls.force = true;
+        })
+        .await;
+        let options = ClientTlsOptions { server_name: "127.0.0.1".to_owned(), ..ClientTlsOptions::default() };
+        let tls = ClientTls::new(&options).unwrap();
+        let mut stream = frps.connect().await;
+        if marked {
+            write_marker(&mut stream).await.unwrap();
+        }
+        let stream = soon(tls.connect(stream)).await.unwrap();
+        let (session, _driving) = session(stream);
+        carries_a_byte(&session).await;
+    }
+}
+
+#[tokio::test]
+async fn streams_before_login_are_bounded_and_the_session_lives_on() {
+    let frps = server().await;
+    let (session, _driving) = session(frps.connect().await);
+    let mut opened = Vec::new();
+    for _ in 0..40 {
+        opened.push(open(&session).await);
+    }
+    let mut ended = 0;
+    for stream in &mut opened[16..] {
+        assert!(matches!(soon(stream.read(&mut [0])).await, Ok(0) | Err(_)));
+        ended += 1;
+    }
+    assert_eq!(ended, 24);
+    drop(opened);
+    // Room again once those are gone, and no bound once the client is known.
+    let client = soon(async {
+        loop {
+            let mut stream = Stream::boxed(open(&session).await);
+            let sent = write_message(&mut stream, &login().into()).await.is_ok();
+            if sent && let Ok(Message::LoginResp(response)) = read_message(&mut stream).await {
+                let (reader, writer) = control_channel(stream, &key::derive(TOKEN.as_bytes()));
+                return Client { addr: frps.addr, run_id: response.run_id, reader, writer };
+            }
+        }
+    })
+    .await;
+    let mut work = Vec::new();
+    for _ in 0..10 {
+        work.push(work_conn(&session, &client).await);
+    }
+    let mut idle = Vec::new();
+    for _ in 0..40 {
+        idle.push(open(&session).await);
+    }
+    let mut refused = work_conn(&session, &client).await;
+    assert_eq!(started(&mut refused).await.error, "work connection pool is full, discarding");
+}
+
+#[tokio::test]
+async fn a_second_session_may_carry_work_connections_of_the_first() {
+    let frps = server().await;
+    let (first, _first_driving) = session(frps.connect().await);
+    let (second, _second_driving) = session(frps.connect().await);
+    let mut client = logged_in(&first).await;
+    let port = client.start(tcp("p", 0)).await;
+    let mut user = user(port).await;
+    let mut work = work_conn(&second, &client).await;
+    started(&mut work).await;
+    say(&mut user, "x").await;
+    hear(&mut work, "x").await;
+}
+
+#[tokio::test]
+async fn replacing_a_control_leaves_its_session() {
+    let frps = server().await;
+    let (session, _driving) = session(frps.connect().await);
+    let mut old = logged_in(&session).await;
+    let mut stream = Stream::boxed(open(&session).await);
+    let again = Login { run_id: old.run_id.clone(), ..login() };
+    write_message(&mut stream, &again.into()).await.unwrap();
+    assert!(matches!(soon(read_message(&mut stream)).await.unwrap(), Message::LoginResp(_)));
+    old.ended().await;
+    assert!(!session.is_closed());
+}

@@ -1,0 +1,165 @@
+//! What the original's client sent, byte for byte, to this server. See `tests/data/wire/README.md`.
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use frp_config::value::PortsRange;
+use frp_proto::crypto::key;
+use frp_proto::msg::{Login, Message, MessageKind, NewProxy};
+use frp_proto::v1;
+use frp_stream::message::{MessageReader, control_channel, read_message};
+use frp_stream::{Layers, Stream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::*;
+
+/// The token of all recordings.
+const RECORDED_TOKEN: &str = "123";
+
+fn bytes(folder: &str, file: &str) -> Vec<u8> {
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/wire").join(folder);
+    std::fs::read(path.join(file)).unwrap()
+}
+
+/// The first message, in clear, and what follows it.
+fn split(bytes: &[u8]) -> (Message, &[u8]) {
+    let (message, length) = v1::decode(bytes).unwrap().unwrap();
+    (message, &bytes[length..])
+}
+
+/// A server that allows no port: recorded proxies want fixed ones.
+async fn server(scopes: &[&str]) -> Frps {
+    Frps::with(|config| {
+        config.auth.token = RECORDED_TOKEN.into();
+        config.auth.additional_scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        config.allow_ports = vec![PortsRange { single: 1, ..PortsRange::default() }];
+    })
+    .await
+}
+
+/// Answers in their order, without requests for work connections, which depend on users.
+async fn answers(reader: &mut MessageReader, count: usize) -> Vec<MessageKind> {
+    let mut kinds = Vec::new();
+    while kinds.len() < count {
+        let kind = soon(reader.next()).await.unwrap().kind();
+        if kind != MessageKind::ReqWorkConn {
+            kinds.push(kind);
+        }
+    }
+    kinds
+}
+
+/// The answers that the original's server gave.
+async fn recorded_answers(encrypted: &[u8]) -> Vec<MessageKind> {
+    let stream = Stream::boxed(Cursor::new(encrypted.to_vec()));
+    let (mut reader, _) = control_channel(stream, &key::derive(RECORDED_TOKEN.as_bytes()));
+    let mut kinds = Vec::new();
+    while let Ok(message) = reader.next().await {
+        kinds.push(message.kind());
+    }
+    kinds.retain(|kind| *kind != MessageKind::ReqWorkConn);
+    kinds
+}
+
+#[tokio::test]
+async fn control_connections_get_the_answers_that_the_original_gave() {
+    let folders: [(&str, &[&str]); 8] = [
+        ("v1-plain", &[]),
+        ("v1-enc", &[]),
+        ("v1-comp", &[]),
+        ("v1-enccomp", &[]),
+        ("v1-stop", &[]),
+        ("v1-udp", &[]),
+        ("v1-proxy-refused", &[]),
+        ("v1-scopes", &["HeartBeats", "NewWorkConns"]),
+    ];
+    for (folder, scopes) in folders {
+        let frps = server(scopes).await;
+        let recorded = bytes(folder, "1-server.bin");
+        let expected = recorded_answers(split(&recorded).1).await;
+        assert!(expected.len() > 1, "{folder}");
+
+        let mut stream = frps.connect().await;
+        stream.write_all(&bytes(folder, "1-client.bin")).await.unwrap();
+        let Message::LoginResp(response) = soon(read_message(&mut stream)).await.unwrap() else { panic!() };
+        assert_eq!(response.error, "", "{folder}");
+        let (mut reader, _writer) = control_channel(stream, &key::derive(RECORDED_TOKEN.as_bytes()));
+        assert_eq!(answers(&mut reader, expected.len()).await, expected, "{folder}");
+    }
+}
+
+#[tokio::test]
+async fn a_recorded_login_with_a_wrong_token_is_refused_in_the_same_words() {
+    let frps = server(&[]).await;
+    let mut stream = frps.connect().await;
+    stream.write_all(&bytes("v1-login-refused", "1-client.bin")).await.unwrap();
+    let mut answer = Vec::new();
+    soon(stream.read_to_end(&mut answer)).await.unwrap();
+    assert_eq!(answer, bytes("v1-login-refused", "1-server.bin"));
+}
+
+#[tokio::test]
+async fn work_connections_carry_what_the_original_sent() {
+    for (folder, encrypted, compressed) in [
+        ("v1-plain", false, false),
+        ("v1-enc", true, false),
+        ("v1-comp", false, true),
+        ("v1-enccomp", true, true),
+    ] {
+        let frps = Frps::with(|config| config.auth.token = RECORDED_TOKEN.into()).await;
+        // The recorded work connections name the run id that the original's server gave.
+        let recorded = bytes(folder, "2-client.bin");
+        let (Message::NewWorkConn(first), payload) = split(&recorded) else { panic!("{folder}") };
+        let privilege_key = frp_proto::digest::auth_key(RECORDED_TOKEN.as_bytes(), login().timestamp);
+        let login = Login { run_id: first.run_id, privilege_key, ..login() };
+        let mut client = Client::login_with_token(&frps, login, RECORDED_TOKEN).await.unwrap();
+        let port = client
+            .start(NewProxy { use_encryption: encrypted, use_compression: compressed, ..tcp("echo", 0) })
+            .await;
+
+        let mut work = frps.connect().await;
+        work.write_all(&recorded).await.unwrap();
+        assert!(!payload.is_empty());
+        let mut user = user(port).await;
+        say(&mut user, "hello").await;
+        assert_eq!(started(&mut work).await.proxy_name, "echo");
+        hear(&mut user, "hello").await;
+        let layers = Layers {
+            encryption: encrypted.then(|| key::derive(RECORDED_TOKEN.as_bytes())),
+            compression: compressed,
+            limiter: None,
+        };
+        hear(&mut layers.apply(work), "hello").await;
+    }
+}
+
+#[tokio::test]
+async fn a_recorded_mux_session_gets_its_login_answered() {
+    let frps = Frps::with(|config| {
+        config.auth.token = RECORDED_TOKEN.into();
+        config.transport.tcp_mux = Some(true);
+        config.allow_ports = vec![PortsRange { single: 1, ..PortsRange::default() }];
+    })
+    .await;
+    let mut stream = frps.connect().await;
+    stream.write_all(&bytes("v1-mux", "1-client.bin")).await.unwrap();
+    // Frames of 12 bytes of header: version, type, flags, stream, length; only data (type 0) has a body.
+    let mut of_control = Vec::new();
+    let response = loop {
+        let mut header = [0; 12];
+        soon(stream.read_exact(&mut header)).await.unwrap();
+        let length = u32::from_be_bytes(header[8..].try_into().unwrap());
+        if header[1] != 0 {
+            continue;
+        }
+        let mut body = vec![0; length as usize];
+        soon(stream.read_exact(&mut body)).await.unwrap();
+        if header[4..8] == [0, 0, 0, 1] {
+            of_control.extend(body);
+        }
+        if let Some((message, _)) = v1::decode(&of_control).unwrap() {
+            break message;
+        }
+    };
+    assert!(matches!(response, Message::LoginResp(response) if response.error.is_empty()));
+}
