@@ -31,6 +31,10 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
+    pub(crate) fn byte(&mut self) -> u8 {
+        self.next().to_le_bytes()[0]
+    }
+
     /// A number from 1 to `max`, small ones more often.
     pub(crate) fn size(&mut self, max: usize) -> usize {
         let max = if self.next().is_multiple_of(2) { max.min(64) } else { max };
@@ -43,10 +47,10 @@ impl Random {
         while bytes.len() < len {
             let run = self.size(20_000).min(len - bytes.len());
             if self.next().is_multiple_of(2) {
-                let byte = self.next() as u8;
-                bytes.extend((0..run).map(|i| byte.wrapping_add((i % 7) as u8)));
+                let byte = self.byte();
+                bytes.extend((0..7).map(|i| byte.wrapping_add(i)).cycle().take(run));
             } else {
-                bytes.extend((0..run).map(|_| self.next() as u8));
+                bytes.extend((0..run).map(|_| self.byte()));
             }
         }
         bytes

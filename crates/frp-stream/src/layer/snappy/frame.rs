@@ -253,7 +253,7 @@ mod tests {
         let random: Vec<u8> = (0..MAX_PLAIN)
             .map({
                 let mut random = Random::new(1);
-                move |_| random.next() as u8
+                move |_| random.byte()
             })
             .collect();
         assert_eq!(encode_chunk(&random, &mut out), (MAX_PLAIN, MAX_ENCODED));
