@@ -150,6 +150,7 @@ impl FrpcCommand {
 }
 
 fn from_file(path: String, globals: Globals, options: &LoadOptions) -> Result<ClientRun, Exit> {
+    refuse_no_path(&path)?;
     let options = globals.options(options);
     let allowed = UnsafeFeatures::allow(globals.allow_unsafe);
     let mut lines = Vec::new();
@@ -157,6 +158,11 @@ fn from_file(path: String, globals: Globals, options: &LoadOptions) -> Result<Cl
     let notices = exit::lines(&lines);
     let client = client.map_err(|error| Exit::failure(error).after(&notices))?;
     Ok(ClientRun { client, config_file: Some(path), notices })
+}
+
+/// `-c ""` names no file, and the folder that relative paths start from would be read in its place.
+fn refuse_no_path(path: &str) -> Result<(), Exit> {
+    if path.is_empty() { Err(Exit::failure("open : no such file or directory")) } else { Ok(()) }
 }
 
 /// The files of `--config_dir`: every one below it. A directory that cannot be read has none.
@@ -209,6 +215,9 @@ fn from_flags(
 
 /// `reload`, `status` and `stop` go as far as the running client, which cannot be reached yet.
 fn admin(globals: &Globals, name: &str, options: &LoadOptions) -> Exit {
+    if let Err(exit) = refuse_no_path(&globals.config) {
+        return exit;
+    }
     match load_client(&globals.config, &globals.options(options)) {
         Err(error) => Exit::failure(error),
         Ok(loaded) if loaded.common.web_server.port <= 0 => {

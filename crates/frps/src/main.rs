@@ -7,8 +7,6 @@ use std::process::ExitCode;
 use frp_cli::Exit;
 use frp_cli::frps::ServerRun;
 use frp_config::LoadOptions;
-use frp_config::common::LogConfig;
-use frp_log::{LogGuard, LogOptions};
 
 fn main() -> ExitCode {
     match start() {
@@ -21,7 +19,7 @@ fn start() -> Result<(), Exit> {
     let command = frp_cli::frps::parse(std::env::args_os())?;
     let ServerRun { config, config_file, notices } = command.prepare(&LoadOptions::from_process())?;
     frp_log::print(&notices);
-    let _drains_at_the_end = start_log(&config.log)?;
+    let _drains_at_the_end = frp_log::init(&frp_cli::log_options(&config.log)).map_err(Exit::failure)?;
     // Where the system refuses, there are as many files as there are.
     let _ = frp_net::open_files::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Exit::failure)?;
@@ -29,14 +27,4 @@ fn start() -> Result<(), Exit> {
     // Nothing that is left needs waiting for.
     runtime.shutdown_background();
     ended.map_err(Exit::failure)
-}
-
-fn start_log(log: &LogConfig) -> Result<LogGuard, Exit> {
-    frp_log::init(&LogOptions {
-        to: log.to.clone(),
-        level: log.level.parse().map_err(Exit::failure)?,
-        max_days: log.max_days,
-        disable_print_color: log.disable_print_color,
-    })
-    .map_err(Exit::failure)
 }

@@ -1,5 +1,8 @@
 //! `time.ParseDuration`.
 
+/// One more than the largest positive duration; as a negative one it is the last that fits.
+const LIMIT: u64 = 1 << 63;
+
 /// Nanoseconds of a duration such as `1h30m`, `1.5s` or `-20ms`.
 ///
 /// # Errors
@@ -28,6 +31,10 @@ pub(crate) fn parse_duration(word: &str) -> Result<i64, String> {
         if whole.is_empty() && fraction.is_empty() {
             return Err(invalid());
         }
+        let whole = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| invalid())? };
+        if whole > LIMIT {
+            return Err(invalid());
+        }
         let end = after
             .find(|character: char| character == '.' || character.is_ascii_digit())
             .unwrap_or(after.len());
@@ -39,7 +46,7 @@ pub(crate) fn parse_duration(word: &str) -> Result<i64, String> {
             return Err(format!("time: unknown unit {} in duration {}", quote(unit), quote(word)));
         };
         let part = part(whole, fraction, scale).ok_or_else(invalid)?;
-        total = total.checked_add(part).filter(|total| *total <= 1 << 63).ok_or_else(invalid)?;
+        total = total.checked_add(part).filter(|total| *total <= LIMIT).ok_or_else(invalid)?;
         rest = after;
     }
     match i64::try_from(total) {
@@ -67,8 +74,7 @@ fn nanoseconds(unit: &str) -> Option<u64> {
     })
 }
 
-fn part(whole: &str, fraction: &str, scale: u64) -> Option<u64> {
-    let whole = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()? };
+fn part(whole: u64, fraction: &str, scale: u64) -> Option<u64> {
     // Less than a nanosecond is cut off, so 18 digits are enough for hours.
     let (mut part, mut unit) = (0_u128, 1_u128);
     for digit in fraction.bytes().take(18) {
@@ -76,7 +82,7 @@ fn part(whole: &str, fraction: &str, scale: u64) -> Option<u64> {
         unit *= 10;
     }
     let part = u64::try_from(part * u128::from(scale) / unit).ok()?;
-    whole.checked_mul(scale)?.checked_add(part).filter(|total| *total <= 1 << 63)
+    whole.checked_mul(scale)?.checked_add(part).filter(|total| *total <= LIMIT)
 }
 
 /// Quotes as package `time` does it: every byte outside of printable ASCII as `\x..`.
@@ -128,6 +134,8 @@ mod tests {
             ("5x", "time: unknown unit \"x\" in duration \"5x\""),
             ("5 s", "time: unknown unit \" s\" in duration \"5 s\""),
             ("9223372036854775808ns", "time: invalid duration \"9223372036854775808ns\""),
+            ("9223372036854775809", "time: invalid duration \"9223372036854775809\""),
+            ("99999999999999999999", "time: invalid duration \"99999999999999999999\""),
             ("3000000h", "time: invalid duration \"3000000h\""),
             ("5é", "time: unknown unit \"\\xc3\\xa9\" in duration \"5\\xc3\\xa9\""),
         ] {
