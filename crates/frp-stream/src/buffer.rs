@@ -22,7 +22,7 @@ pub(crate) const BULK: usize = 64 * 1024;
 pub(crate) const BUFFER: usize = BULK + 64;
 
 /// Buffers that one thread keeps for later; more than the deepest nesting of layers needs.
-const KEPT_PER_THREAD: usize = 16;
+const KEPT_PER_THREAD: usize = 8;
 
 thread_local! {
     static POOL: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
