@@ -152,7 +152,8 @@ async fn a_black_holed_connection_is_replaced() -> Result<()> {
         fs::write(folder.path().join("frps.ini"), server_ini(setting, server_port, ""))?;
         let mut frps = start_program(Role::Frps, folder.path())?;
         frps.line("frps started successfully").await?;
-        let heartbeat = "heartbeat_interval = 1\nheartbeat_timeout = 3";
+        // The first pair is what the programs look at without mux, the last key what old releases look at with it.
+        let heartbeat = "heartbeat_interval = 1\nheartbeat_timeout = 3\ntcp_mux_keepalive_interval = 1";
         let ini = client_ini(setting, relay.port(), heartbeat, std::slice::from_ref(&proxy));
         fs::write(folder.path().join("frpc.ini"), ini)?;
         let mut frpc = start_program(Role::Frpc, folder.path())?;
