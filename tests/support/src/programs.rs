@@ -5,6 +5,7 @@
 //! | `FRP_REF` | a folder that holds `vX.Y.Z/frps` and `vX.Y.Z/frpc` of the original | unset: comparisons are skipped |
 //! | `FRP_SERVER` | `ours`, or a release such as `v0.70.1` | `ours` |
 //! | `FRP_CLIENT` | likewise | `ours` |
+//! | `FRP_BIN` | a folder that holds our own `frps` and `frpc` | built by cargo, with the profile of the tests |
 
 use std::env;
 use std::path::PathBuf;
@@ -82,6 +83,9 @@ pub fn both_ours() -> bool {
 
 /// Our program, built once for the test process with the profile the tests were built with.
 fn ours(role: Role) -> Result<PathBuf> {
+    if let Some(folder) = env::var_os("FRP_BIN") {
+        return Ok(PathBuf::from(folder).join(role.name()));
+    }
     static FOLDER: OnceLock<std::result::Result<PathBuf, String>> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| build().map_err(|error| format!("{error:#}")));
     let folder = folder.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
