@@ -41,12 +41,14 @@ pub(crate) struct Connection {
     slot: Slot,
     /// Whether any stream has brought a whole first message.
     spoken: AtomicBool,
+    /// Whether the client has said who it is.
+    known: AtomicBool,
     session: Option<frp_mux::Session>,
 }
 
 impl Connection {
     pub(crate) fn new(slot: Slot, session: Option<frp_mux::Session>) -> Arc<Self> {
-        Arc::new(Self { slot, spoken: AtomicBool::new(false), session })
+        Arc::new(Self { slot, spoken: AtomicBool::new(false), known: AtomicBool::new(false), session })
     }
 
     /// A whole message came: the deadline of the connection no longer applies.
@@ -60,10 +62,15 @@ impl Connection {
 
     /// The client has logged in or named a run id that is here: what bounds strangers no longer applies.
     pub(crate) fn identified(&self) {
+        self.known.store(true, Ordering::Relaxed);
         self.slot.identified();
         if let Some(session) = &self.session {
             session.set_inbound_limit(usize::MAX);
         }
+    }
+
+    pub(crate) fn is_identified(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
     }
 
     /// Resolves when the connection has to make room for a newer one of its address.
@@ -77,6 +84,9 @@ impl Connection {
 enum PrepareError {
     #[error("non-TLS connection received on a TlsOnly server")]
     NotTls,
+    /// Closed without a byte, as port checks do.
+    #[error("EOF")]
+    Nothing,
     #[error("websocket is not supported by this server yet")]
     WebSocket,
     #[error(transparent)]
@@ -111,8 +121,9 @@ async fn connection(core: Arc<Core>, tcp: TcpStream, peer: SocketAddr, slot: Slo
         Ok(Err(error @ PrepareError::NotTls)) => {
             return warn!("checkAndEnableTLSServerConnWithTimeout error: {error}");
         }
-        Ok(Err(error)) => return trace!("failed to accept frp connection: {error}"),
-        Err(_) => return trace!("failed to accept frp connection: i/o timeout"),
+        Ok(Err(error @ PrepareError::Nothing)) => return trace!("failed to accept frp connection: {error}"),
+        Ok(Err(error)) => return core.refusals.refused(peer, error),
+        Err(_) => return core.refusals.refused(peer, "i/o timeout"),
     };
     let inbound = Inbound { stream, peer, local: frp_net::address::canonical(local) };
     match core.settings.mux.clone() {
@@ -145,12 +156,16 @@ async fn prepare(core: &Core, tcp: TcpStream) -> Result<Stream, PrepareError> {
 }
 
 /// Reads until the first bytes tell what the connection is; ten always do.
-async fn sniff(stream: &mut Stream) -> Result<(ConnectionStart, Bytes), std::io::Error> {
+async fn sniff(stream: &mut Stream) -> Result<(ConnectionStart, Bytes), PrepareError> {
     let mut bytes = Vec::with_capacity(SNIFF_LEN);
     loop {
         let room = SNIFF_LEN.saturating_sub(bytes.len()) as u64;
         if (&mut *stream).take(room).read_buf(&mut bytes).await? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
+            return Err(if bytes.is_empty() {
+                PrepareError::Nothing
+            } else {
+                std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "EOF").into()
+            });
         }
         if let Some(start) = connection_start(&bytes) {
             return Ok((start, bytes.into()));

@@ -14,6 +14,7 @@ use crate::group::TcpGroups;
 use crate::pending::Pending;
 use crate::ports::Ports;
 use crate::proxy::Table;
+use crate::refusals::Refusals;
 use crate::settings::Settings;
 
 /// How long one message may take to be written, outside a login.
@@ -28,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) key: Key,
     pub(crate) registry: Arc<Registry>,
     pub(crate) pending: Arc<Pending>,
+    pub(crate) refusals: Refusals,
     pub(crate) proxies: Arc<Table>,
     pub(crate) tcp_ports: Arc<Ports>,
     pub(crate) udp_ports: Arc<Ports>,
@@ -52,6 +54,7 @@ impl Core {
         Arc::new(Self {
             registry: Arc::default(),
             pending: Pending::new(settings.max_pending_per_address),
+            refusals: Refusals::default(),
             proxies: Arc::default(),
             udp_ports: Ports::new(&settings.allow_ports),
             tcp_groups: TcpGroups::new(Arc::clone(&tcp_ports), tasks.clone(), stop.clone()),

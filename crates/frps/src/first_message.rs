@@ -9,7 +9,7 @@ use frp_stream::Stream;
 use frp_stream::message::write_message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{debug, trace, warn};
+use tracing::{debug, warn};
 
 use crate::accept::{Connection, Inbound};
 use crate::control::{Handle, LookupError, WorkConn};
@@ -45,8 +45,8 @@ pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, connection: Arc<Con
             connection.spoke();
             return warn!("error message type for the new connection [{peer}]");
         }
-        Ok(Err(error)) => return trace!("failed to accept frp connection: {error}"),
-        Err(_) => return trace!("failed to accept frp connection: i/o timeout"),
+        Ok(Err(error)) => return core.refusals.refused(peer, error),
+        Err(_) => return core.refusals.refused(peer, "i/o timeout"),
     };
     connection.spoke();
     let inbound = Inbound { stream, peer, local };

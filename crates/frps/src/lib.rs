@@ -9,7 +9,7 @@
 //! - [`Server`] (`server`): binds everything, then runs; `core`: what all tasks share; `settings`: the
 //!   configuration in the types needed here
 //! - `accept`: a connection on `bindPort`, up to its streams; `mux`: many streams in one connection; `pending`: the
-//!   cap on connections that have not said who they are
+//!   cap on connections that have not said who they are; `refusals`: those that never do
 //! - `first_message`: the three kinds of streams, work and visitor connections; `login`: the third
 //! - `control`: a client's session; in it `registry` (which clients there are), `work_pool` (work connections and
 //!   the users that wait for one), `heartbeat`, `outbound`
@@ -37,6 +37,7 @@ mod mux;
 mod pending;
 mod ports;
 mod proxy;
+mod refusals;
 mod run;
 mod server;
 mod settings;

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use frp_mux::{Config, Session};
+use frp_mux::{Config, Session, SessionEnd};
 use frp_stream::Stream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{debug, trace};
+use tracing::{debug, warn};
 
 use crate::accept::{Connection, FIRST_MESSAGE_TIMEOUT, Inbound};
 use crate::core::Core;
 use crate::first_message;
 use crate::pending::Slot;
+use crate::settings::STREAMS_BEFORE_LOGIN;
 
 /// How long the last bytes of a session may take when we end it.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(300);
@@ -29,6 +30,7 @@ pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, slot: Slot, config:
     });
     let connection = Connection::new(slot, Some(session.clone()));
     let mut waits_for_first_message = true;
+    let mut streams = 0_usize;
     loop {
         tokio::select! {
             biased;
@@ -37,15 +39,16 @@ pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, slot: Slot, config:
             () = sleep_until(deadline), if waits_for_first_message => {
                 waits_for_first_message = false;
                 if !connection.has_spoken() {
-                    trace!("failed to accept frp connection: i/o timeout");
+                    core.refusals.refused(peer, "i/o timeout");
                     break;
                 }
             }
             stream = session.accept() => {
                 let Some(stream) = stream else {
-                    debug!("accept new mux stream error: {}", session.closed().await);
-                    return;
+                    log_end(&session.closed().await);
+                    break;
                 };
+                streams += 1;
                 let inbound = Inbound { stream: Stream::boxed(stream), peer, local };
                 let deadline = Instant::now() + FIRST_MESSAGE_TIMEOUT;
                 let stream = first_message::serve(Arc::clone(&core), inbound, Arc::clone(&connection), deadline);
@@ -53,6 +56,18 @@ pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, slot: Slot, config:
             }
         }
     }
+    if !connection.is_identified() && streams >= STREAMS_BEFORE_LOGIN {
+        warn!("a mux session from [{peer}] opened {streams} streams and more without logging in");
+    }
     session.close();
     let _ = timeout(CLOSE_TIMEOUT, driving.join_next()).await;
+}
+
+/// The end of a session is everyday life; a peer that breaks the protocol is not, or has another `tcpMux`.
+fn log_end(end: &SessionEnd) {
+    if matches!(end, SessionEnd::Protocol(_)) {
+        warn!("accept new mux stream error: {end}");
+    } else {
+        debug!("accept new mux stream error: {end}");
+    }
 }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, trace, warn};
 
 use super::{Proxy, Running, StartError};
+use crate::control::WorkConn;
 use crate::core::WRITE_TIMEOUT;
 use crate::ports::PortLease;
 
@@ -51,10 +52,8 @@ pub(super) fn listen(running: &mut Running, config: &UdpProxy) -> Result<String,
 async fn serve(proxy: Arc<Proxy>, socket: UdpSocket, lease: PortLease, stop: CancellationToken) {
     let (queue, queued) = mpsc::channel(QUEUE);
     tokio::select! {
-        biased;
-        () = stop.cancelled() => {}
         () = receive(&socket, queue, proxy.core.settings.udp_packet_size) => {}
-        () = exchange(&proxy, &socket, queued) => {}
+        () = exchange(&proxy, &socket, queued, &stop) => {}
     }
     drop(socket);
     drop(lease);
@@ -78,20 +77,31 @@ async fn receive(socket: &UdpSocket, queue: Sender<Datagram>, largest: usize) {
     }
 }
 
-/// Takes one work connection after the other.
-async fn exchange(proxy: &Proxy, socket: &UdpSocket, mut queued: Receiver<Datagram>) {
-    tokio::time::sleep(FIRST_PAUSE).await;
-    loop {
-        let Ok(work) = proxy.work_conn(None, None).await else {
-            tokio::time::sleep(RETRY_PAUSE).await;
-            continue;
-        };
+/// Uses one work connection after the other until the proxy is closed.
+async fn exchange(
+    proxy: &Proxy,
+    socket: &UdpSocket,
+    mut queued: Receiver<Datagram>,
+    stop: &CancellationToken,
+) {
+    stop.run_until_cancelled(tokio::time::sleep(FIRST_PAUSE)).await;
+    while let Some(work) = stop.run_until_cancelled(next_work_conn(proxy)).await {
         let (reader, writer) = datagram_channel(proxy.layers().apply(work.stream));
         tokio::select! {
-            () = to_users(proxy, socket, reader) => {}
+            biased;
+            () = stop.cancelled() => info!("sender goroutine for udp work connection closed"),
+            () = to_users(proxy, socket, reader) => info!("sender goroutine for udp work connection closed"),
             () = to_client(proxy, &mut queued, writer) => {}
         }
-        info!("sender goroutine for udp work connection closed");
+    }
+}
+
+async fn next_work_conn(proxy: &Proxy) -> WorkConn {
+    loop {
+        match proxy.work_conn(None, None).await {
+            Ok(work) => return work,
+            Err(_) => tokio::time::sleep(RETRY_PAUSE).await,
+        }
     }
 }
 
