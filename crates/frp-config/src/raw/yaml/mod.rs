@@ -14,10 +14,10 @@ use crate::value::number;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum YamlError {
     /// The text breaks a rule of YAML.
-    #[error("yaml: line {line}: {message}")]
+    #[error("yaml: {}{message}", line_prefix(*.line))]
     Syntax {
-        /// Line, from 1.
-        line: usize,
+        /// The line as upstream's reader counts it; 0 names none.
+        line: u64,
         /// The parser's words.
         message: String,
     },
@@ -27,6 +27,10 @@ pub(crate) enum YamlError {
     /// What JSON does not have, in Go's words.
     #[error("{0}")]
     Json(String),
+}
+
+fn line_prefix(line: u64) -> String {
+    if line == 0 { String::new() } else { format!("line {line}: ") }
 }
 
 /// Reads the first document; what comes behind it is not looked at.
@@ -81,7 +85,7 @@ impl Conversion<'_> {
                 self.mapping(pairs, &mut mapping)?;
                 Value::Object(mapping.into_iter().collect())
             }
-            Node::Alias(target) => self.value(*target)?,
+            Node::Alias { target, .. } => self.value(*target)?,
         };
         self.open.pop();
         Ok(value)
@@ -90,10 +94,16 @@ impl Conversion<'_> {
     /// Refuses aliases that contain themselves or blow the document up, by the measure of upstream's reader.
     fn enter(&mut self, id: NodeId) -> Result<(), YamlError> {
         if self.open.contains(&id) {
-            return Err(YamlError::Content("anchor value contains itself".to_owned()));
+            // Upstream names the anchor, which here is that of the alias on the way.
+            let anchor = self.open.iter().rev().find_map(|open| match self.document.node(*open) {
+                Node::Alias { anchor, .. } => Some(anchor.as_str()),
+                Node::Scalar(_) | Node::Sequence(_) | Node::Mapping(_) => None,
+            });
+            let anchor = anchor.unwrap_or_default();
+            return Err(YamlError::Content(format!("anchor '{anchor}' value contains itself")));
         }
         self.visited += 1;
-        if self.open.iter().any(|open| matches!(self.document.node(*open), Node::Alias(_))) {
+        if self.open.iter().any(|open| matches!(self.document.node(*open), Node::Alias { .. })) {
             self.through_aliases += 1;
         }
         if self.through_aliases > 100 && self.visited > 1000 && self.aliases_excessive() {
@@ -136,18 +146,18 @@ impl Conversion<'_> {
         self.enter(id)?;
         match self.document.node(id) {
             Node::Mapping(pairs) => self.mapping(pairs, mapping)?,
-            Node::Alias(target) if matches!(self.document.node(*target), Node::Mapping(_)) => {
+            Node::Alias { target, .. } if matches!(self.document.node(*target), Node::Mapping(_)) => {
                 self.merge(*target, mapping)?;
             }
             Node::Sequence(items) => {
                 for item in items.iter().rev() {
                     match self.document.node(*item) {
-                        Node::Mapping(_) | Node::Alias(_) => self.merge(*item, mapping)?,
+                        Node::Mapping(_) | Node::Alias { .. } => self.merge(*item, mapping)?,
                         Node::Scalar(_) | Node::Sequence(_) => return Err(refuse()),
                     }
                 }
             }
-            Node::Alias(_) | Node::Scalar(_) => return Err(refuse()),
+            Node::Alias { .. } | Node::Scalar(_) => return Err(refuse()),
         }
         self.open.pop();
         Ok(())
@@ -155,7 +165,7 @@ impl Conversion<'_> {
 
     fn key(&mut self, key: NodeId, value: NodeId) -> Result<String, YamlError> {
         let target = match self.document.node(key) {
-            Node::Alias(target) => self.document.node(*target),
+            Node::Alias { target, .. } => self.document.node(*target),
             node => node,
         };
         let Node::Scalar(scalar) = target else {
@@ -184,7 +194,7 @@ impl Conversion<'_> {
     /// A value as Go's `%+#v` shows it, for simple values.
     fn shown(&mut self, id: NodeId) -> Result<String, YamlError> {
         Ok(match self.value(id)? {
-            Value::Null => "interface {}(nil)".to_owned(),
+            Value::Null => "<nil>".to_owned(),
             Value::Bool(flag) => flag.to_string(),
             Value::Number(text) => text,
             Value::String(text) => number::quote(&text),
@@ -253,8 +263,19 @@ mod tests {
     }
 
     #[test]
+    fn block_scalars_may_end_the_text() {
+        assert_eq!(read("a: |\n  x"), "{a:\"x\"}");
+        assert_eq!(read("a: |+\n  x"), "{a:\"x\"}");
+        assert_eq!(read("a: >-\n  x"), "{a:\"x\"}");
+        assert_eq!(read("a: |\n  x\n"), "{a:\"x\\n\"}");
+        assert_eq!(read("a: |\n  x\n "), "{a:\"x\\n\"}");
+        assert_eq!(read("a: |"), "{a:\"\"}");
+        assert_eq!(read("a: |\n  x\n# c"), "{a:\"x\\n\"}");
+    }
+
+    #[test]
     fn aliases_are_bounded() {
-        assert_eq!(read("a: &a [*a]"), "yaml: anchor value contains itself");
+        assert_eq!(read("a: &a [*a]"), "yaml: anchor 'a' value contains itself");
         let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
         for level in 1..9 {
             let before = format!("*a{},", level - 1).repeat(10);

@@ -1,8 +1,9 @@
 //! The nodes of a YAML document, with aliases resolved to the nodes they name.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
+use libyaml_safer::{Error, ErrorKind, EventData, Parser, ScalarStyle};
 
 use super::YamlError;
 use super::resolve::ScalarNode;
@@ -23,7 +24,12 @@ pub(super) enum Node {
     /// Keys with values, in their order.
     Mapping(Vec<(NodeId, NodeId)>),
     /// Another node once more.
-    Alias(NodeId),
+    Alias {
+        /// That node.
+        target: NodeId,
+        /// The name that both share.
+        anchor: String,
+    },
 }
 
 /// The first document of a text.
@@ -42,35 +48,38 @@ impl Document {
             open: Vec::new(),
             anchors: HashMap::new(),
         };
-        let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
-        while let Some(event) = parser.next_event() {
-            let event = match event {
-                Ok((event, _)) => event,
-                // The root is complete: whatever follows would belong to another document.
-                Err(_) if builder.document.root.is_some() && builder.open.is_empty() => break,
-                Err(error) => return Err(syntax(&error)),
-            };
-            match event {
-                Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => {}
-                Event::StreamEnd | Event::DocumentEnd => break,
-                Event::Alias(anchor) => {
+        let (ended, added) = with_last_line_ended(text);
+        let mut bytes = ended.as_bytes();
+        let mut parser = Parser::new();
+        parser.set_input_string(&mut bytes);
+        loop {
+            let event = parser.parse().map_err(|error| syntax(&error))?;
+            let at_end = event.end_mark.index == ended.len() as u64;
+            match event.data {
+                EventData::StreamStart { .. } | EventData::DocumentStart { .. } => {}
+                EventData::StreamEnd | EventData::DocumentEnd { .. } => return Ok(builder.document),
+                EventData::Alias { anchor } => {
                     let target = builder.anchors.get(&anchor).copied();
-                    let target =
-                        target.ok_or_else(|| YamlError::Content("unknown anchor referenced".to_owned()))?;
-                    builder.add(Node::Alias(target));
+                    let target = target
+                        .ok_or_else(|| YamlError::Content(format!("unknown anchor '{anchor}' referenced")))?;
+                    builder.add(Node::Alias { target, anchor }, None);
                 }
-                Event::Scalar(text, style, anchor, tag) => {
-                    let id = builder.add(Node::Scalar(scalar(text.into_owned(), style, tag.as_deref())));
-                    builder.anchors.insert(anchor, id);
+                EventData::Scalar { anchor, tag, mut value, style, .. } => {
+                    let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                    if block && added && at_end && value.ends_with('\n') {
+                        value.pop();
+                    }
+                    builder.add(Node::Scalar(scalar(value, style, tag)), anchor);
                 }
-                Event::SequenceStart(anchor, _) => builder.open(Node::Sequence(Vec::new()), anchor)?,
-                Event::MappingStart(anchor, _) => builder.open(Node::Mapping(Vec::new()), anchor)?,
-                Event::SequenceEnd | Event::MappingEnd => {
+                EventData::SequenceStart { anchor, .. } => {
+                    builder.open(Node::Sequence(Vec::new()), anchor)?
+                }
+                EventData::MappingStart { anchor, .. } => builder.open(Node::Mapping(Vec::new()), anchor)?,
+                EventData::SequenceEnd | EventData::MappingEnd => {
                     builder.open.pop();
                 }
             }
         }
-        Ok(builder.document)
     }
 
     /// The node of this id.
@@ -80,14 +89,32 @@ impl Document {
     }
 }
 
-fn syntax(error: &ScanError) -> YamlError {
-    YamlError::Syntax { line: error.marker().line(), message: error.info().to_owned() }
+/// The text with a line break at its end, without which the parser does not survive a block scalar there, and whether
+/// it was added. Blanks without a line break mean nothing.
+fn with_last_line_ended(text: &str) -> (Cow<'_, str>, bool) {
+    let kept = text.trim_end_matches(' ');
+    if kept.is_empty() || kept.ends_with(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']) {
+        return (Cow::Borrowed(kept), false);
+    }
+    (Cow::Owned(format!("{text}\n")), true)
 }
 
-fn scalar(text: String, style: ScalarStyle, tag: Option<&Tag>) -> ScalarNode {
-    let tag = tag.map(|tag| {
-        let full = format!("{}{}", tag.handle, tag.suffix);
-        full.strip_prefix("tag:yaml.org,2002:").map_or_else(|| full.clone(), |short| format!("!!{short}"))
+/// A fault in upstream's words, with the line that its reader would name: it counts the lines of the scanner from 1
+/// and those of the parser from 0, and names none for the first.
+fn syntax(error: &Error) -> YamlError {
+    let line_of = |mark: Option<libyaml_safer::Mark>| mark.map_or(0, |mark| mark.line);
+    let line = match (line_of(error.problem_mark()), line_of(error.context_mark())) {
+        (0, context) => context,
+        (problem, _) if error.kind() == ErrorKind::Scanner => problem + 1,
+        (problem, _) => problem,
+    };
+    YamlError::Syntax { line, message: error.problem().to_owned() }
+}
+
+fn scalar(text: String, style: ScalarStyle, tag: Option<String>) -> ScalarNode {
+    let tag = tag.map(|tag| match tag.strip_prefix("tag:yaml.org,2002:") {
+        Some(short) => format!("!!{short}"),
+        None => tag,
     });
     // The tag `!` says that it is a text.
     let plain = style == ScalarStyle::Plain && tag.as_deref() != Some("!");
@@ -99,14 +126,16 @@ struct Builder {
     document: Document,
     /// Sequences and mappings that have not ended, with the key that waits for its value.
     open: Vec<(NodeId, Option<NodeId>)>,
-    anchors: HashMap<usize, NodeId>,
+    anchors: HashMap<String, NodeId>,
 }
 
 impl Builder {
     /// Adds a node to the innermost open one.
-    fn add(&mut self, node: Node) -> NodeId {
+    fn add(&mut self, node: Node, anchor: Option<String>) -> NodeId {
         let id = self.document.nodes.len();
         self.document.nodes.push(node);
+        // The anchor is known inside its own node, which then is found to contain itself.
+        self.anchors.extend(anchor.map(|anchor| (anchor, id)));
         let Some((parent, key)) = self.open.last_mut() else {
             self.document.root = Some(id);
             return id;
@@ -117,18 +146,16 @@ impl Builder {
                 Some(key) => pairs.push((key, id)),
                 None => *key = Some(id),
             },
-            Some(Node::Scalar(_) | Node::Alias(_)) | None => {}
+            Some(Node::Scalar(_) | Node::Alias { .. }) | None => {}
         }
         id
     }
 
-    fn open(&mut self, node: Node, anchor: usize) -> Result<(), YamlError> {
+    fn open(&mut self, node: Node, anchor: Option<String>) -> Result<(), YamlError> {
         if self.open.len() == MAX_DEPTH {
             return Err(YamlError::Content(format!("exceeded max depth of {MAX_DEPTH}")));
         }
-        let id = self.add(node);
-        // The anchor is known inside its own node, which then is found to contain itself.
-        self.anchors.insert(anchor, id);
+        let id = self.add(node, anchor);
         self.open.push((id, None));
         Ok(())
     }

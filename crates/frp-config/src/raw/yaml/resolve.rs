@@ -144,16 +144,14 @@ fn is_yaml_float(text: &str) -> bool {
 
 /// A float as the text of a key, in the form of Go's `FormatFloat(value, 'g', -1, 32)`.
 pub(super) fn key_float(value: f64) -> String {
-    match value {
-        f64::INFINITY => ".inf".to_owned(),
-        f64::NEG_INFINITY => "-.inf".to_owned(),
-        value if value.is_nan() => ".nan".to_owned(),
-        #[expect(clippy::cast_possible_truncation, reason = "as upstream does")]
-        value => {
-            let single = value as f32;
-            // The shortest text of the single-precision float.
-            number::general_float(single.to_string().parse().unwrap_or(value))
-        }
+    #[expect(clippy::cast_possible_truncation, reason = "as upstream does")]
+    let single = value as f32;
+    match single {
+        f32::INFINITY => ".inf".to_owned(),
+        f32::NEG_INFINITY => "-.inf".to_owned(),
+        single if single.is_nan() => ".nan".to_owned(),
+        // The shortest text of the single-precision float.
+        single => number::general_float(single.to_string().parse().unwrap_or(value)),
     }
 }
 
