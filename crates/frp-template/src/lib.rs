@@ -11,14 +11,16 @@
 //!
 //! What a template can reach is closed: the environment, numbers, texts, and the two lists of numbers.
 //! There are no methods, functions as values, channels or structures from outside, so the parts of Go's
-//! engine that deal with those are absent. Of the verbs of `printf`, `%p` and those that show a float in
-//! base 2 or 16 are absent too.
+//! engine that deal with those are absent. So are, of `printf`, `%p`, the verbs that show a float in base 2
+//! or 16, and the flag `#` for floats. Where Go shows the whole environment in an error, `map[...]` stands.
 //!
 //! Map, in the order in which a template passes through:
-//! - [`number`] and [`number_range`]: Go's number grammars, also used by the INI reader.
+//! - `number` and [`number_range`]: Go's number grammars; the latter also serves the range sections of INI
+//!   files.
 //! - `lex`, `parse`, `ast`, `literal`: text to tree; the tree prints itself for error messages.
 //! - `value`: what a template computes with, its truth and its Go type names.
-//! - `eval`: walks the tree. `functions`, `compare`, `escape`: the built-in functions.
+//! - `eval`: walks the tree; its `expression` evaluates pipelines.
+//! - `functions`, `compare`, `escape`: the functions that a template may call.
 //! - `format`: Go's `fmt` for those values.
 
 #![forbid(unsafe_code)]
@@ -32,7 +34,7 @@ mod functions;
 mod lex;
 pub mod limits;
 mod literal;
-pub mod number;
+mod number;
 pub mod number_range;
 mod parse;
 mod quote;
@@ -40,6 +42,8 @@ mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
+
+pub use number::NumberError;
 
 /// The root value of a template. `{{ .Envs.NAME }}` is its only use.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -15,7 +15,7 @@ pub enum NumberError {
 ///
 /// # Errors
 /// [`NumberError::Syntax`] or [`NumberError::Range`].
-pub fn parse_decimal(text: &str) -> Result<i64, NumberError> {
+pub(crate) fn parse_decimal(text: &str) -> Result<i64, NumberError> {
     let (negative, digits) = split_sign(text);
     signed(magnitude(digits, 10)?, negative)
 }
@@ -25,7 +25,7 @@ pub fn parse_decimal(text: &str) -> Result<i64, NumberError> {
 ///
 /// # Errors
 /// [`NumberError::Syntax`] or [`NumberError::Range`].
-pub fn parse_int(text: &str) -> Result<i64, NumberError> {
+pub(crate) fn parse_int(text: &str) -> Result<i64, NumberError> {
     let (negative, digits) = split_sign(text);
     signed(parse_uint(digits)?, negative)
 }
@@ -34,7 +34,7 @@ pub fn parse_int(text: &str) -> Result<i64, NumberError> {
 ///
 /// # Errors
 /// [`NumberError::Syntax`] or [`NumberError::Range`].
-pub fn parse_uint(text: &str) -> Result<u64, NumberError> {
+pub(crate) fn parse_uint(text: &str) -> Result<u64, NumberError> {
     let bytes = text.as_bytes();
     let prefixed =
         |letter: u8| bytes.len() >= 3 && bytes[0] == b'0' && bytes[1].eq_ignore_ascii_case(&letter);
@@ -62,7 +62,7 @@ pub fn parse_uint(text: &str) -> Result<u64, NumberError> {
 ///
 /// # Errors
 /// [`NumberError::Syntax`], or [`NumberError::Range`] when the number rounds to infinity.
-pub fn parse_float(text: &str) -> Result<f64, NumberError> {
+pub(crate) fn parse_float(text: &str) -> Result<f64, NumberError> {
     let (negative, unsigned) = split_sign(text);
     let value = match unsigned.to_ascii_lowercase().as_str() {
         "inf" | "infinity" => f64::INFINITY,
