@@ -130,9 +130,9 @@ impl Printer {
         match verb {
             'T' => {
                 let name = value.type_name(self.functions);
-                let name = match self.flags.precision {
-                    Some(precision) => &name[..precision.min(name.len())],
-                    None => name,
+                let name = match (self.flags.precision, value) {
+                    (None, _) | (_, Value::Nothing) => name,
+                    (Some(precision), _) => &name[..precision.min(name.len())],
                 };
                 self.pad(name.as_bytes(), self.flags.zero);
             }
