@@ -60,8 +60,9 @@ impl LoginBackoff {
     }
 }
 
-/// A session that lasted this long makes the next loss count as the first one again.
-const STEADY: Duration = Duration::from_secs(60);
+/// A session that lasted this long has served, and makes its loss count as the first one again: only a server
+/// that drops its clients right after their login is to be left alone.
+const STEADY: Duration = Duration::from_secs(10);
 /// This many losses in a row are answered quickly.
 const QUICK_LOSSES: u32 = 3;
 

@@ -1,8 +1,9 @@
 //! The client as a whole: log in, serve the session, log in again (upstream `client/service.go`).
 //!
-//! Who owns what: [`Client::run`] is the process's one future for one configuration. It owns the session (see
-//! [`crate::control`]) and, in [`Shared::work_connections`], every work connection; both end when `shutdown` is
-//! cancelled, and `run` returns only after the work connections have.
+//! Who owns what: [`Client::run`] is the one future of one configuration. It owns the session (see
+//! [`crate::control`]), every work connection ([`Shared::work_connections`]) and the drivers of multiplexed
+//! connections (in the connector). All of them end when [`Shared::shutdown`] is cancelled, and `run` returns after
+//! they have.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +11,15 @@ use std::time::Duration;
 use frp_auth::ClientAuth;
 use frp_net::resolve::Resolver;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, Span, debug, info, info_span, warn};
 
 use crate::backoff::{FIRST_LOGIN_CAP, LoginBackoff, RECONNECT_CAP, SessionBackoff};
 use crate::connector::Connector;
-use crate::control::{self, Control};
-use crate::login::{self, LoginError};
+use crate::control::Control;
+use crate::login::{self, LoggedIn, LoginError};
 use crate::proxy::{Proxies, ProxySpec};
 use crate::visitor::{self, VisitorSpec};
 
@@ -26,8 +27,9 @@ use crate::visitor::{self, VisitorSpec};
 /// this bounds what a server gone mad can cost.
 const MAX_PENDING_WORK_CONNECTIONS: usize = 16_384;
 
-/// How long open relays may take to end once the process has been told to stop.
-const STOP_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long relays and multiplexed connections may take to end once the client has been told to stop. A
+/// multiplexed connection takes half a second at most, while the peer does not close its side.
+const STOP_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// What the client as a whole is set to, apart from the way to the server.
 #[derive(Debug, Clone)]
@@ -57,7 +59,7 @@ pub(crate) struct Shared {
     pub(crate) pending_work_connections: Arc<Semaphore>,
     /// Every work connection, waiting or relaying.
     pub(crate) work_connections: TaskTracker,
-    /// Cancelled when the client is to stop.
+    /// Cancelled when this client is to stop, by its owner or because it has ended.
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -91,68 +93,68 @@ impl Client {
         Self { shared, connector: Arc::new(connector), specs, visitors }
     }
 
-    /// Runs until `shutdown` is cancelled.
+    /// Runs until its shutdown is asked for.
     ///
     /// # Errors
     /// The first login's failure, where `loginFailExit` makes that final.
     pub(crate) async fn run(self) -> Result<(), LoginError> {
-        let shutdown = self.shared.shutdown.clone();
-        let result = tokio::select! {
-            result = self.sessions() => result,
-            () = shutdown.cancelled() => Ok(()),
-        };
-        shutdown.cancel();
+        let result = self.sessions().await;
+        self.shared.shutdown.cancel();
         self.shared.work_connections.close();
-        // What has not ended by now is dropped with the runtime.
-        let _ = tokio::time::timeout(STOP_TIMEOUT, self.shared.work_connections.wait()).await;
+        let ended = async { tokio::join!(self.shared.work_connections.wait(), self.connector.ended()) };
+        if timeout(STOP_TIMEOUT, ended).await.is_err() {
+            debug!("some connections have not ended in time and are dropped");
+        }
         result
     }
 
+    /// One session after the other, each with the run id of the one before.
     async fn sessions(&self) -> Result<(), LoginError> {
-        let mut run_id = String::new();
+        let shutdown = &self.shared.shutdown;
         let mut losses = SessionBackoff::default();
-        let mut session_span = tracing::Span::none();
+        let mut run_id = None;
+        let mut session_span = Span::none();
         loop {
-            let control = self.log_in(&run_id).instrument(session_span).await?;
-            run_id.clone_from(&control.run_id);
-            session_span = info_span!("session", run_id = %run_id);
+            let login = self.log_in(run_id.as_deref()).instrument(session_span);
+            let Some(control) = shutdown.run_until_cancelled(login).await.transpose()? else { return Ok(()) };
+            session_span = info_span!("session", run_id = %control.run_id);
+            run_id = Some(control.run_id.clone());
             let began = Instant::now();
             let session = async {
-                control::log_success(&control.run_id);
+                info!("login to server success, get run id [{}]", control.run_id);
                 visitor::start(&self.visitors);
-                control.run(Arc::clone(&self.shared), &self.shared.shutdown).await;
+                control.run(Arc::clone(&self.shared)).await;
             };
             session.instrument(session_span.clone()).await;
-            sleep(losses.after(began.elapsed())).await;
+            let pause = losses.after(began.elapsed());
+            if shutdown.run_until_cancelled(sleep(pause)).await.is_none() {
+                return Ok(());
+            }
         }
     }
 
-    /// Tries until a login succeeds. `run_id` is that of the session before, empty for the first one.
-    async fn log_in(&self, run_id: &str) -> Result<Control, LoginError> {
-        let first = run_id.is_empty();
+    /// Tries until a login succeeds. `run_id` is that of the session before, none for the first one.
+    async fn log_in(&self, run_id: Option<&str>) -> Result<Control, LoginError> {
+        let first = run_id.is_none();
         let mut backoff = LoginBackoff::new(if first { FIRST_LOGIN_CAP } else { RECONNECT_CAP });
         loop {
             info!("try to connect to server...");
             let began = Instant::now();
-            match login::log_in(&self.shared, &self.connector, run_id).await {
-                Ok(logged_in) => {
-                    let proxies = Arc::new(Proxies::new(&self.shared.options.user, &self.specs));
-                    return Ok(Control {
-                        run_id: logged_in.run_id,
-                        connection: Arc::new(logged_in.connection),
-                        reader: logged_in.reader,
-                        writer: logged_in.writer,
-                        proxies,
-                    });
-                }
-                Err(error) => {
-                    warn!("connect to server error: {error}");
-                    if first && self.shared.options.login_fail_exit {
-                        return Err(error);
-                    }
-                    sleep(backoff.after(error.failure(), began.elapsed())).await;
-                }
+            let error = match login::log_in(&self.shared, &self.connector, run_id.unwrap_or_default()).await {
+                Ok(logged_in) => return Ok(self.control(logged_in)),
+                Err(error) => error,
+            };
+            warn!("connect to server error: {error}");
+            if first && self.shared.options.login_fail_exit {
+                return Err(error);
             }
+            sleep(backoff.after(error.failure(), began.elapsed())).await;
         }
+    }
+
+    /// A session with proxies of its own, none of them offered yet.
+    fn control(&self, LoggedIn { run_id, connection, reader, writer }: LoggedIn) -> Control {
+        let proxies = Arc::new(Proxies::new(&self.shared.options.user, &self.specs));
+        Control { run_id, connection: Arc::new(connection), reader, writer, proxies }
     }
 }

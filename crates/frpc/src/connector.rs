@@ -7,8 +7,9 @@
 //!
 //! The control stream, work streams and visitor streams are all opened here and nowhere else.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use frp_mux::{OpenError, Session};
@@ -16,17 +17,17 @@ use frp_net::address;
 use frp_net::dial::{DialError, DialOptions, dial_tcp};
 use frp_net::keepalive::Keepalive;
 use frp_net::resolve::Resolver;
-use frp_net::tls::ClientTls;
+use frp_net::tls::{ClientTls, ClientTlsOptions, TlsError, write_marker};
 use frp_stream::Stream;
 use thiserror::Error;
-use tokio::io::AsyncWriteExt;
-use tokio::task::JoinSet;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
 
-use crate::work_conn::WorkStream;
-
-/// The first byte that announces TLS where the server's port is shared with other TLS services.
-const TLS_FIRST_BYTE: u8 = 0x17;
+/// How long a stream of a multiplexed connection may take to open: the server acknowledges too few of those that
+/// were opened before.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How the server is reached.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub(crate) struct ConnectorOptions {
     pub(crate) keepalive: Keepalive,
     /// `transport.connectServerLocalIP`.
     pub(crate) local_ip: Option<IpAddr>,
+    /// With `transport.tls.enable`, its files and names.
+    pub(crate) tls: Option<ClientTlsOptions>,
     /// Announce TLS by the byte 0x17: `transport.tls.disableCustomTLSFirstByte = false`.
     pub(crate) custom_tls_first_byte: bool,
     /// With `transport.tcpMux`, how its session behaves.
@@ -50,57 +53,91 @@ pub(crate) struct ConnectorOptions {
 /// Why no stream to the server can be had.
 #[derive(Debug, Error)]
 pub enum ConnectError {
+    /// Our certificate, key or authorities cannot be used.
+    #[error(transparent)]
+    TlsFiles(#[from] TlsError),
     /// No TCP connection.
     #[error(transparent)]
     Dial(#[from] DialError),
     /// The TLS handshake failed, or the connection broke while it ran.
     #[error(transparent)]
-    Tls(std::io::Error),
+    Tls(io::Error),
     /// The server did not finish the TLS handshake in time.
     #[error("TLS handshake with the server: i/o timeout")]
     TlsTimeout,
     /// The multiplexed connection gives no more streams.
     #[error(transparent)]
     Mux(#[from] OpenError),
+    /// The server acknowledges no more streams of the multiplexed connection.
+    #[error("open a stream to the server: i/o timeout")]
+    MuxTimeout,
+}
+
+/// A stream to the server with the addresses of the socket that carries it.
+pub(crate) struct ServerStream {
+    pub(crate) stream: Stream,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
 }
 
 /// Makes connections to one server.
 pub(crate) struct Connector {
     options: ConnectorOptions,
-    tls: Option<ClientTls>,
     resolver: Arc<Resolver>,
+    /// The drivers of multiplexed connections. Each ends within half a second of its connection's end.
+    drivers: TaskTracker,
 }
 
 impl Connector {
-    /// With `tls`, every connection is encrypted.
-    pub(crate) fn new(options: ConnectorOptions, tls: Option<ClientTls>, resolver: Arc<Resolver>) -> Self {
-        Self { options, tls, resolver }
+    pub(crate) fn new(options: ConnectorOptions, resolver: Arc<Resolver>) -> Self {
+        Self { options, resolver, drivers: TaskTracker::new() }
     }
 
     /// What one login stands on. Without multiplexing nothing is dialled before the first stream is asked for.
     pub(crate) async fn connect(self: &Arc<Self>) -> Result<Connection, ConnectError> {
-        let Some(config) = self.options.mux.clone() else {
-            return Ok(Connection::Direct(Arc::clone(self)));
-        };
-        let WorkStream { stream, local, remote } = self.dial().await?;
+        let dialer = Dialer { tls: self.tls().await?, connector: Arc::clone(self) };
+        let Some(config) = self.options.mux.clone() else { return Ok(Connection::Direct(dialer)) };
+        let ServerStream { stream, local, remote } = dialer.dial().await?;
         let (session, driver) = Session::client(stream, config);
-        let mut driver_task = JoinSet::new();
-        driver_task.spawn(async move {
+        self.drivers.spawn(async move {
             // The session tells everyone who holds it why it ended.
             let _ = driver.await;
         });
-        Ok(Connection::Mux { session, local, remote, driver: Mutex::new(driver_task) })
+        Ok(Connection::Mux { session, local, remote })
     }
 
+    /// Reads the files anew for each login, as upstream does for each connection: a renewed certificate needs no
+    /// restart.
+    async fn tls(&self) -> Result<Option<ClientTls>, ConnectError> {
+        let Some(options) = self.options.tls.clone() else { return Ok(None) };
+        let read = spawn_blocking(move || ClientTls::new(&options)).await;
+        let tls = read.map_err(|error| ConnectError::Tls(io::Error::other(error)))?;
+        Ok(Some(tls.inspect_err(|error| warn!("fail to build tls configuration, err: {error}"))?))
+    }
+
+    /// Waits until every multiplexed connection has ended; they must have been closed or dropped before.
+    pub(crate) async fn ended(&self) {
+        self.drivers.close();
+        self.drivers.wait().await;
+    }
+}
+
+/// Makes the connections of one login.
+pub(crate) struct Dialer {
+    connector: Arc<Connector>,
+    tls: Option<ClientTls>,
+}
+
+impl Dialer {
     /// One TCP connection, with TLS where that is on.
-    async fn dial(&self) -> Result<WorkStream, ConnectError> {
-        let options = &self.options;
+    async fn dial(&self) -> Result<ServerStream, ConnectError> {
+        let options = &self.connector.options;
         let dial = DialOptions {
             timeout: options.dial_timeout,
             keepalive: options.keepalive,
             local_ip: options.local_ip,
         };
-        let socket = dial_tcp(&self.resolver, &options.host, options.port, &dial).await?;
+        let socket = dial_tcp(&self.connector.resolver, &options.host, options.port, &dial).await?;
         let local = address::canonical(socket.local_addr().map_err(ConnectError::Tls)?);
         let remote = address::canonical(socket.peer_addr().map_err(ConnectError::Tls)?);
         let stream = match &self.tls {
@@ -110,12 +147,12 @@ impl Connector {
                 .map_err(ConnectError::Tls)?,
             None => socket.into(),
         };
-        Ok(WorkStream { stream, local, remote })
+        Ok(ServerStream { stream, local, remote })
     }
 
-    async fn secure(&self, tls: &ClientTls, mut stream: Stream) -> std::io::Result<Stream> {
-        if self.options.custom_tls_first_byte {
-            stream.write_all(&[TLS_FIRST_BYTE]).await?;
+    async fn secure(&self, tls: &ClientTls, mut stream: Stream) -> io::Result<Stream> {
+        if self.connector.options.custom_tls_first_byte {
+            write_marker(&mut stream).await?;
         }
         tls.connect(stream).await
     }
@@ -124,34 +161,28 @@ impl Connector {
 /// The source of streams of one login.
 pub(crate) enum Connection {
     /// Every stream is a TCP connection of its own.
-    Direct(Arc<Connector>),
-    /// Every stream is one of a yamux session's.
-    Mux {
-        session: Session,
-        local: SocketAddr,
-        remote: SocketAddr,
-        /// The session's driver; it stops when the connection is closed or dropped.
-        driver: Mutex<JoinSet<()>>,
-    },
+    Direct(Dialer),
+    /// Every stream is one of a yamux session's. When the last of them and this handle are gone, so is the session.
+    Mux { session: Session, local: SocketAddr, remote: SocketAddr },
 }
 
 impl Connection {
-    /// A new stream to the server.
-    pub(crate) async fn open(&self) -> Result<WorkStream, ConnectError> {
+    /// A new stream to the server, within a bounded time.
+    pub(crate) async fn open(&self) -> Result<ServerStream, ConnectError> {
         match self {
-            Self::Direct(connector) => connector.dial().await,
-            Self::Mux { session, local, remote, .. } => {
-                let stream = Stream::boxed(session.open().await?);
-                Ok(WorkStream { stream, local: *local, remote: *remote })
+            Self::Direct(dialer) => dialer.dial().await,
+            Self::Mux { session, local, remote } => {
+                let opened = timeout(OPEN_TIMEOUT, session.open()).await;
+                let stream = Stream::boxed(opened.map_err(|_| ConnectError::MuxTimeout)??);
+                Ok(ServerStream { stream, local: *local, remote: *remote })
             }
         }
     }
 
     /// Ends a multiplexed connection with all its streams; streams of their own end by themselves.
     pub(crate) fn close(&self) {
-        if let Self::Mux { session, driver, .. } = self {
+        if let Self::Mux { session, .. } = self {
             session.close();
-            driver.lock().unwrap_or_else(PoisonError::into_inner).detach_all();
         }
     }
 

@@ -5,15 +5,16 @@
 //! |---|---|---|
 //! | reader | whole messages from the control stream to the handler's queue | at the stream's end or a bad message |
 //! | writer | messages of the outbound queue to the stream | when a write fails or takes too long |
-//! | handler | acts on each message; never waits for the outbound queue | when the reader has ended |
+//! | handler | acts on each message; never waits for the outbound queue | after the reader, or when a Pong says so |
 //! | heartbeat | pings, and watches for missing pongs | when a pong is overdue |
 //! | announcer | NewProxy and CloseProxy as the proxies' phases want them | with the session |
 //! | health | one per checked proxy | with the session |
 //!
-//! All of them belong to the [`JoinSet`] of [`Control::run`]: the first to end ends the session, and dropping the
-//! set stops the rest. Work connections are not among them: once started they belong to the process, so that a
-//! lost control does not cut users (with multiplexing they end with the mux session all the same).
+//! All of them belong to [`Control::run`], which ends with the first of them (the reader excepted: what it has read
+//! is still acted on) and stops the rest. Work connections are not among them: once started they belong to the
+//! client, so that a lost control does not cut users (with multiplexing they end with the mux session all the same).
 
+use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,9 +22,9 @@ use frp_proto::msg::{Message, Ping, Pong};
 use frp_stream::message::{MessageReader, MessageWriter};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info, trace, warn};
+use tracing::{Instrument, debug, error, trace, warn};
 
 use crate::client::Shared;
 use crate::connector::Connection;
@@ -58,8 +59,9 @@ struct Session {
 }
 
 impl Control {
-    /// Serves the session until it ends or `shutdown` is cancelled. Whoever drops the future ends the session.
-    pub(crate) async fn run(self, shared: Arc<Shared>, shutdown: &CancellationToken) {
+    /// Serves the session until it ends or the client is to stop. Whoever drops the future ends the session.
+    pub(crate) async fn run(self, shared: Arc<Shared>) {
+        let shutdown = shared.shutdown.clone();
         let session = Arc::new(Session {
             shared,
             run_id: self.run_id,
@@ -72,8 +74,9 @@ impl Control {
         let (outbound, to_write) = mpsc::channel(QUEUE);
         let (inbound, to_handle) = mpsc::channel(QUEUE);
 
+        let mut reader = JoinSet::new();
+        reader.spawn(read(self.reader, inbound).in_current_span());
         let mut tasks = JoinSet::new();
-        tasks.spawn(read(self.reader, inbound).in_current_span());
         tasks.spawn(write(self.writer, to_write).in_current_span());
         tasks.spawn(handle(Arc::clone(&session), to_handle).in_current_span());
         tasks.spawn(heartbeat(Arc::clone(&session), outbound.clone()).in_current_span());
@@ -81,12 +84,12 @@ impl Control {
         drop(outbound);
 
         tokio::select! {
-            _ = tasks.join_next() => {}
+            _ = tasks.join_next() => debug!("control message dispatcher exited"),
             () = shutdown.cancelled() => {}
         }
         session.proxies.close();
         session.connection.close();
-        tasks.shutdown().await;
+        tokio::join!(tasks.shutdown(), reader.shutdown());
     }
 }
 
@@ -136,7 +139,6 @@ async fn handle(session: Arc<Session>, mut inbound: mpsc::Receiver<Message>) {
             other => debug!("message {} has no handler here, ignored", other.kind().name()),
         }
     }
-    debug!("control message dispatcher exited");
 }
 
 impl Session {
@@ -172,38 +174,40 @@ impl Session {
     }
 }
 
-/// Pings at once and then every interval; ends when a pong is overdue. Without an interval it only waits.
+/// Pings, and ends when a pong is overdue. Without an interval it only waits.
 async fn heartbeat(session: Arc<Session>, outbound: mpsc::Sender<Message>) {
     let Some(period) = session.shared.options.heartbeat_interval else {
         outbound.closed().await;
         return;
     };
-    let mut ping = interval(period);
-    let mut check = interval(PONG_CHECK);
+    tokio::select! {
+        () = ping(&session, &outbound, period) => {}
+        () = overdue(&session) => warn!("heartbeat timeout"),
+    }
+}
+
+/// Pings at once and then every `period`, until nobody takes the pings.
+async fn ping(session: &Session, outbound: &mpsc::Sender<Message>, period: Duration) {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            _ = ping.tick() => {
-                let mut message = Ping::default();
-                if let Err(error) = session.shared.auth.set_ping(&mut message).await {
-                    warn!("error during ping authentication: {error}, skip sending ping message");
-                    continue;
-                }
-                debug!("send heartbeat to server");
-                if outbound.send(message.into()).await.is_err() {
-                    return;
-                }
-            }
-            _ = check.tick() => {
-                if session.shared.options.heartbeat_timeout.is_some_and(|limit| session.since_pong() > limit) {
-                    warn!("heartbeat timeout");
-                    return;
-                }
-            }
+        ticks.tick().await;
+        debug!("send heartbeat to server");
+        let mut message = Ping::default();
+        if let Err(error) = session.shared.auth.set_ping(&mut message).await {
+            warn!("error during ping authentication: {error}, skip sending ping message");
+            continue;
+        }
+        if outbound.send(message.into()).await.is_err() {
+            return;
         }
     }
 }
 
-/// Logs the login in the words that scripts wait for.
-pub(crate) fn log_success(run_id: &str) {
-    info!("login to server success, get run id [{run_id}]");
+/// Ready when a pong is overdue.
+async fn overdue(session: &Session) {
+    let Some(limit) = session.shared.options.heartbeat_timeout else { return pending().await };
+    while session.since_pong() <= limit {
+        sleep(PONG_CHECK).await;
+    }
 }

@@ -12,7 +12,7 @@ use frp_net::resolve::Resolver;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tracing::{info, warn};
+use tracing::{info, trace, warn};
 
 mod http;
 
@@ -20,6 +20,7 @@ use http::HttpProbe;
 
 /// How long the first probe waits after the session began, as upstream.
 const START_DELAY: Duration = Duration::from_millis(500);
+
 /// What to probe, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ProbeKind {
@@ -73,28 +74,34 @@ impl Monitor {
         let mut probe = Probe::new(&self.options);
         let mut failures = 0_u64;
         loop {
-            let outcome = match timeout(self.options.timeout, probe.once(&self.options, &self.resolver)).await
-            {
+            let limit = self.options.timeout;
+            let outcome = match timeout(limit, probe.once(&self.options, &self.resolver)).await {
                 Ok(outcome) => outcome,
                 Err(_) => Err(probe.timed_out(&self.options)),
             };
-            let healthy = *self.verdict.borrow();
-            match outcome {
-                Ok(()) if !healthy => {
+            self.judge(outcome, &mut failures);
+            sleep(self.options.interval).await;
+        }
+    }
+
+    fn judge(&self, outcome: Result<(), String>, failures: &mut u64) {
+        let healthy = *self.verdict.borrow();
+        match outcome {
+            Ok(()) => {
+                trace!("do one health check success");
+                if !healthy {
                     info!("health check status change to success");
                     self.verdict.send_replace(true);
                 }
-                Ok(()) => {}
-                Err(error) => {
-                    warn!("do one health check failed: {error}");
-                    failures = failures.saturating_add(1);
-                    if healthy && failures >= self.options.max_failed {
-                        warn!("health check status change to failed");
-                        self.verdict.send_replace(false);
-                    }
+            }
+            Err(error) => {
+                warn!("do one health check failed: {error}");
+                *failures = failures.saturating_add(1);
+                if healthy && *failures >= self.options.max_failed {
+                    warn!("health check status change to failed");
+                    self.verdict.send_replace(false);
                 }
             }
-            sleep(self.options.interval).await;
         }
     }
 }

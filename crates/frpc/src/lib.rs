@@ -60,7 +60,8 @@ pub enum RunError {
     Login(#[from] LoginError),
 }
 
-/// Runs one client until `shutdown` is cancelled; it ends within a second of that. The logger is the caller's.
+/// Runs one client until `shutdown` is cancelled; it ends within a second of that. The logger is the caller's, and
+/// so is `shutdown`: this client's own end does not cancel it.
 ///
 /// # Errors
 /// The configuration cannot be run, or the first login failed and that is final.
@@ -70,12 +71,18 @@ pub async fn run(setup: Setup, shutdown: CancellationToken) -> Result<(), RunErr
     if let Some(file) = &file {
         info!("start frpc service for config file [{file}] with aggregated configuration");
     }
-    let result = match setup.into_client(shutdown).await {
-        Ok(client) => client.run().await.map_err(RunError::from),
-        Err(error) => Err(error.into()),
-    };
+    let result = set_up_and_run(setup, &shutdown).await;
     if let Some(file) = &file {
         info!("frpc service for config file [{file}] stopped");
     }
     result
+}
+
+async fn set_up_and_run(setup: Setup, shutdown: &CancellationToken) -> Result<(), RunError> {
+    // The set-up may wait for a program that gives the token. Boxed, as it holds the whole configuration.
+    let client = Box::pin(setup.into_client(shutdown.child_token()));
+    match shutdown.run_until_cancelled(client).await {
+        Some(client) => Ok(client?.run().await?),
+        None => Ok(()),
+    }
 }

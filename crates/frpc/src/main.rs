@@ -88,7 +88,10 @@ async fn directory(entries: Vec<DirectoryEntry>, shutdown: &CancellationToken) -
             frp_log::print(&failed_in_directory(&path));
             continue;
         };
-        let (log, setup) = prepare(*run)?;
+        let Ok((log, setup)) = prepare(*run) else {
+            frp_log::print(&failed_in_directory(&path));
+            continue;
+        };
         if logs.is_empty() {
             started();
         }

@@ -1,6 +1,5 @@
 //! From the configuration to a client that can run: the one place where configured keys become options.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use frp_net::dial;
 use frp_net::keepalive::Keepalive;
 use frp_net::open_files;
 use frp_net::resolve::Resolver;
-use frp_net::tls::{ClientTls, ClientTlsOptions, TlsError};
+use frp_net::tls::ClientTlsOptions;
 use frp_proto::crypto::key;
 use frp_stream::relay::RelayOptions;
 use thiserror::Error;
@@ -26,6 +25,14 @@ use crate::visitor::VisitorSpec;
 
 /// `transport.dialServerTimeout` where it is switched off by a negative number: a wait for a peer has a bound.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Times are cut to this, ten years: a key takes any number, and a time without end cannot be added to a clock.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// A configured time as one that a timer can be set to.
+pub(crate) fn bounded(time: Duration) -> Duration {
+    time.min(LONGEST)
+}
 
 /// What one client is to run: a configuration that was loaded, completed and checked.
 #[derive(Debug)]
@@ -52,9 +59,6 @@ pub enum SetupError {
     /// `auth.tokenSource` names neither a file nor a program; the configuration's checks refuse that before.
     #[error("failed to resolve auth.tokenSource: unsupported value source type: {0}")]
     NoTokenSource(String),
-    /// Certificate, key or authorities cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
     /// A number of the configuration is out of range.
     #[error("{key}: {value} is out of range")]
     OutOfRange {
@@ -63,13 +67,10 @@ pub enum SetupError {
         /// Its value.
         value: i64,
     },
-    /// The system refused something.
-    #[error(transparent)]
-    Io(#[from] io::Error),
 }
 
 impl Setup {
-    /// Resolves the token, reads certificates, and puts the client together. Nothing is dialled.
+    /// Resolves the token and puts the client together. Nothing is dialled. `shutdown` becomes the client's own.
     pub(crate) async fn into_client(self, shutdown: CancellationToken) -> Result<Client, SetupError> {
         let findings = unbuilt::client(&self.common);
         if !findings.errors.is_empty() {
@@ -89,15 +90,14 @@ impl Setup {
         let specs = Common {
             user: &common.user,
             key: &key,
-            relay: RelayOptions { half_close_timeout: common.transport.half_close_timeout() },
+            relay: RelayOptions { half_close_timeout: bounded(common.transport.half_close_timeout()) },
             udp_packet_size: usize::try_from(common.udp_packet_size)
                 .unwrap_or(frp_stream::udp::DEFAULT_PACKET_SIZE),
             resolver: &resolver,
         };
         let specs = self.proxies.iter().map(|config| ProxySpec::new(config, &specs)).collect();
         let visitors = self.visitors.iter().map(VisitorSpec::new).collect();
-        let connector =
-            Connector::new(connector_options(common, &resolver).await?, tls(common)?, Arc::clone(&resolver));
+        let connector = Connector::new(connector_options(common, &resolver).await?, Arc::clone(&resolver));
         Ok(Client::new(client_options(common), auth, connector, resolver, specs, visitors, shutdown))
     }
 }
@@ -135,8 +135,8 @@ fn client_options(common: &ClientConfig) -> ClientOptions {
         metadatas: (*common.metadatas).clone(),
         pool_count: common.transport.pool_count,
         login_fail_exit: common.login_fail_exit(),
-        heartbeat_interval: common.transport.heartbeat_interval(),
-        heartbeat_timeout: common.transport.heartbeat_timeout(),
+        heartbeat_interval: common.transport.heartbeat_interval().map(bounded),
+        heartbeat_timeout: common.transport.heartbeat_timeout().map(bounded),
     }
 }
 
@@ -149,31 +149,25 @@ async fn connector_options(
     Ok(ConnectorOptions {
         host: common.server_addr.clone(),
         port: u16::try_from(port).map_err(|_| SetupError::OutOfRange { key: "serverPort", value: port })?,
-        dial_timeout: transport.dial_server_timeout().unwrap_or(DIAL_TIMEOUT),
+        dial_timeout: bounded(transport.dial_server_timeout().unwrap_or(DIAL_TIMEOUT)),
         keepalive: Keepalive::from_seconds(transport.dial_server_keepalive),
         local_ip: dial::local_address(resolver, &transport.connect_server_local_ip).await,
+        tls: transport.tls.enable().then(|| tls_options(common)),
         custom_tls_first_byte: !transport.tls.disable_custom_tls_first_byte(),
         mux: transport.tcp_mux().then(|| frp_mux::Config {
-            keepalive_interval: transport.tcp_mux_keepalive_interval(),
+            keepalive_interval: transport.tcp_mux_keepalive_interval().map(bounded),
             ..frp_mux::Config::default()
         }),
     })
 }
 
-fn tls(common: &ClientConfig) -> Result<Option<ClientTls>, SetupError> {
-    let tls = &common.transport.tls;
-    if !tls.enable() {
-        return Ok(None);
+fn tls_options(common: &ClientConfig) -> ClientTlsOptions {
+    let tls = &common.transport.tls.config;
+    let server_name = if tls.server_name.is_empty() { &common.server_addr } else { &tls.server_name };
+    ClientTlsOptions {
+        cert_file: tls.cert_file.clone(),
+        key_file: tls.key_file.clone(),
+        trusted_ca_file: tls.trusted_ca_file.clone(),
+        server_name: server_name.clone(),
     }
-    let server_name = match tls.config.server_name.as_str() {
-        "" => &common.server_addr,
-        name => name,
-    };
-    let options = ClientTlsOptions {
-        cert_file: tls.config.cert_file.clone(),
-        key_file: tls.config.key_file.clone(),
-        trusted_ca_file: tls.config.trusted_ca_file.clone(),
-        server_name: server_name.to_owned(),
-    };
-    Ok(Some(ClientTls::new(&options)?))
 }

@@ -1,12 +1,10 @@
 //! One work connection: opened when the server asks, announced, pooled by the server until a user comes, then
 //! handed to its proxy (upstream `client/control.go`, `client/proxy/proxy_manager.go`).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use frp_proto::msg::{Message, NewWorkConn, StartWorkConn};
-use frp_stream::Stream;
 use frp_stream::message::{read_message, write_message};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
@@ -14,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info_span, trace, warn};
 
 use crate::client::Shared;
-use crate::connector::Connection;
+use crate::connector::{Connection, ServerStream};
 use crate::proxy::Proxies;
 
-/// How long opening and announcing may take; the wait for StartWorkConn that follows has no deadline.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the announcement may take to leave; the wait for StartWorkConn that follows has no deadline.
+const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a work connection needs to know of the session that opens it.
 pub(crate) struct Request {
@@ -28,13 +26,6 @@ pub(crate) struct Request {
     pub(crate) run_id: String,
     /// Cancelled with the session; a connection that has been started by then lives on.
     pub(crate) session: CancellationToken,
-}
-
-/// A stream to the server with the addresses of the socket that carries it.
-pub(crate) struct WorkStream {
-    pub(crate) stream: Stream,
-    pub(crate) local: SocketAddr,
-    pub(crate) remote: SocketAddr,
 }
 
 /// The whole life of one work connection. Cancelling it closes both its ends.
@@ -64,18 +55,8 @@ pub(crate) async fn serve(request: Request, permit: OwnedSemaphorePermit) {
 }
 
 /// Opens and announces the connection, then waits for as long as the session lives for the server to start it.
-async fn start(request: &Request) -> Option<(WorkStream, StartWorkConn)> {
-    let mut work = match timeout(OPEN_TIMEOUT, announce(request)).await {
-        Ok(Ok(work)) => work,
-        Ok(Err(error)) => {
-            warn!("start new connection to server error: {error}");
-            return None;
-        }
-        Err(_) => {
-            warn!("start new connection to server error: i/o timeout");
-            return None;
-        }
-    };
+async fn start(request: &Request) -> Option<(ServerStream, StartWorkConn)> {
+    let mut work = announce(request).await?;
     let message = match read_message(&mut work.stream).await {
         Ok(Message::StartWorkConn(message)) => message,
         Ok(other) => {
@@ -95,10 +76,19 @@ async fn start(request: &Request) -> Option<(WorkStream, StartWorkConn)> {
     Some((work, message))
 }
 
-async fn announce(request: &Request) -> anyhow::Result<WorkStream> {
-    let mut work = request.connection.open().await?;
+/// Opens a connection and says whose it is. Every step has a deadline.
+async fn announce(request: &Request) -> Option<ServerStream> {
+    let opened = request.connection.open().await;
+    let mut work = opened.inspect_err(|error| warn!("start new connection to server error: {error}")).ok()?;
     let mut message = NewWorkConn { run_id: request.run_id.clone(), ..NewWorkConn::default() };
-    request.shared.auth.set_new_work_conn(&mut message).await?;
-    write_message(&mut work.stream, &message.into()).await?;
-    Ok(work)
+    if let Err(error) = request.shared.auth.set_new_work_conn(&mut message).await {
+        warn!("error during NewWorkConn authentication: {error}");
+        return None;
+    }
+    match timeout(ANNOUNCE_TIMEOUT, write_message(&mut work.stream, &message.into())).await {
+        Ok(Ok(())) => return Some(work),
+        Ok(Err(error)) => warn!("work connection write to server error: {error}"),
+        Err(_) => warn!("work connection write to server error: i/o timeout"),
+    }
+    None
 }

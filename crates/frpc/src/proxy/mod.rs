@@ -1,8 +1,8 @@
 //! The proxies of one session: their phases, what is due to be told to the server, and which of them take work
 //! connections (upstream `client/proxy/proxy_manager.go`, `client/proxy/proxy_wrapper.go`).
 //!
-//! [`Proxies`] is a small table behind a plain mutex that is never held across an await. One announcer task sends
-//! what is due; the handler of the control only enters the server's answers.
+//! [`Proxies`] is a small table behind a plain mutex that is never held across an await. The announcer and the
+//! health monitors send what is due, one at a time; the handler of the control only enters the server's answers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,13 +11,14 @@ use std::time::Duration;
 use frp_net::resolve::Resolver;
 use frp_proto::msg::{CloseProxy, Message, NewProxyResp, StartWorkConn};
 use frp_proto::{names, v1};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc::error::SendError;
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tracing::{Instrument, debug, info, info_span, trace, warn};
+use tracing::{Instrument, info, info_span, trace, warn};
 
-use crate::health::Monitor;
-use crate::work_conn::WorkStream;
+use crate::connector::ServerStream;
+use crate::health::{HealthOptions, Monitor};
 
 mod phase;
 mod spec;
@@ -45,10 +46,19 @@ pub(crate) enum Proxy {
 
 impl Proxy {
     /// Serves one started work connection to its end. Cancel-safe: dropping it closes both ends.
-    pub(crate) async fn serve(&self, work: WorkStream, start: StartWorkConn) {
+    pub(crate) async fn serve(&self, work: ServerStream, start: StartWorkConn) {
         match self {
             Self::Tcp(proxy) => proxy.serve(work, &start).await,
             Self::Udp(proxy) => proxy.serve(work).await,
+        }
+    }
+
+    /// The proxy was withdrawn or its session is over. Users of a stream proxy are not cut; a udp proxy's work
+    /// connection is of no more use.
+    fn stop(&self) {
+        match self {
+            Self::Tcp(_) => {}
+            Self::Udp(proxy) => proxy.stop(),
         }
     }
 }
@@ -57,8 +67,8 @@ impl Proxy {
 pub(crate) struct Proxies {
     user: String,
     entries: Mutex<BTreeMap<String, Entry>>,
-    /// Wakes the announcer before its next tick.
-    due: Notify,
+    /// Whose turn it is to look at what is due and send it: what is sent about a proxy keeps its order.
+    turn: AsyncMutex<()>,
 }
 
 struct Entry {
@@ -80,7 +90,7 @@ impl Proxies {
         Self {
             user: user.to_owned(),
             entries: Mutex::new(specs.iter().map(entry).collect()),
-            due: Notify::new(),
+            turn: AsyncMutex::new(()),
         }
     }
 
@@ -100,25 +110,11 @@ impl Proxies {
             let span = info_span!("proxy", proxy = %name);
             if let Kind::Unbuilt(reason) = &entry.spec.kind {
                 span.in_scope(|| warn!("start error: {reason}"));
-                continue;
+            } else if let Some(options) = entry.spec.health.clone() {
+                let proxies = Arc::clone(self);
+                let watch = proxies.watch(name.clone(), options, Arc::clone(resolver), outbound.clone());
+                tasks.spawn(watch.instrument(span));
             }
-            let Some(options) = entry.spec.health.clone() else { continue };
-            let (monitor, mut verdict) = Monitor::new(options, Arc::clone(resolver));
-            let (proxies, outbound, name) = (Arc::clone(self), outbound.clone(), name.clone());
-            let watch = async move {
-                while verdict.changed().await.is_ok() {
-                    let healthy = *verdict.borrow_and_update();
-                    if let Some(message) = proxies.health_changed(&name, healthy) {
-                        // The queue's end is the session's end, which stops this task too.
-                        let _ = outbound.send(message).await;
-                    }
-                    info!("health check {}", if healthy { "success" } else { "failed" });
-                }
-            };
-            let checked = async move {
-                tokio::join!(monitor.run(), watch);
-            };
-            tasks.spawn(checked.instrument(span));
         }
         drop(entries);
         tasks.spawn(Arc::clone(self).announce(outbound.clone()).in_current_span());
@@ -126,44 +122,63 @@ impl Proxies {
 
     /// Sends what is due, now and at every tick, until the session ends.
     async fn announce(self: Arc<Self>, outbound: mpsc::Sender<Message>) {
-        loop {
-            for message in self.due_messages(Instant::now()) {
-                if outbound.send(message).await.is_err() {
-                    return;
-                }
-            }
-            tokio::select! {
-                () = sleep(TICK) => {}
-                () = self.due.notified() => {}
-            }
+        while self.send_due(&outbound).await.is_ok() {
+            sleep(TICK).await;
         }
     }
 
-    fn due_messages(&self, now: Instant) -> Vec<Message> {
-        self.lock().values_mut().filter_map(|entry| entry.tick(now)).collect()
+    /// Checks the service of one proxy, and offers or withdraws the proxy by the verdict, until the session ends.
+    async fn watch(
+        self: Arc<Self>,
+        name: String,
+        options: HealthOptions,
+        resolver: Arc<Resolver>,
+        outbound: mpsc::Sender<Message>,
+    ) {
+        trace!("enable health check monitor");
+        let (monitor, mut verdict) = Monitor::new(options, resolver);
+        let act = async {
+            while verdict.changed().await.is_ok() {
+                let healthy = *verdict.borrow_and_update();
+                if let Some(entry) = self.lock().get_mut(&name) {
+                    entry.machine.set_healthy(healthy);
+                }
+                if self.send_due(&outbound).await.is_err() {
+                    return;
+                }
+                // Scripts take this line for done.
+                info!("health check {}", if healthy { "success" } else { "failed" });
+            }
+        };
+        tokio::select! {
+            () = monitor.run() => {}
+            () = act => {}
+        }
     }
 
-    fn health_changed(&self, name: &str, healthy: bool) -> Option<Message> {
-        let mut entries = self.lock();
-        let entry = entries.get_mut(name)?;
-        entry.machine.set_healthy(healthy);
-        entry.tick(Instant::now())
+    /// Sends what is due. An error is the end of the session.
+    async fn send_due(&self, outbound: &mpsc::Sender<Message>) -> Result<(), SendError<Message>> {
+        let _turn = self.turn.lock().await;
+        let now = Instant::now();
+        let due: Vec<_> = self.lock().values_mut().filter_map(|entry| entry.tick(now)).collect();
+        for message in due {
+            outbound.send(message).await?;
+        }
+        Ok(())
     }
 
     /// Enters the server's answer to a NewProxy.
     pub(crate) fn answered(&self, response: &NewProxyResp) {
         let name = names::strip_user_prefix(&self.user, &response.proxy_name);
+        let _span = info_span!("proxy", proxy = %name).entered();
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(name) else {
-            debug!("the server answers for proxy [{name}], which is not ours");
+            warn!("start error: proxy [{name}] not found");
             return;
         };
-        let _span = info_span!("proxy", proxy = %name).entered();
         if !entry.machine.answered(&response.error, Instant::now()) {
-            warn!("[{name}] start error: status not wait start, ignore start message");
-            return;
-        }
-        if response.error.is_empty() {
+            warn!("start error: status not wait start, ignore start message");
+        } else if response.error.is_empty() {
             entry.running = entry.spec.build().map(Arc::new);
             info!("start proxy success");
         } else {
@@ -180,7 +195,7 @@ impl Proxies {
     pub(crate) fn close(&self) {
         for entry in self.lock().values_mut() {
             entry.machine.close();
-            entry.running = None;
+            entry.halt();
         }
     }
 
@@ -202,9 +217,16 @@ impl Entry {
         match action {
             Action::Offer => self.offer(now),
             Action::Withdraw => {
-                self.running = None;
+                self.halt();
                 Some(CloseProxy { proxy_name: self.spec.new_proxy.proxy_name.clone() }.into())
             }
+        }
+    }
+
+    /// Takes no more work connections.
+    fn halt(&mut self) {
+        if let Some(proxy) = self.running.take() {
+            proxy.stop();
         }
     }
 

@@ -16,6 +16,7 @@ use frp_stream::relay::RelayOptions;
 
 use super::{Proxy, TcpOptions, TcpProxy, UdpOptions, UdpProxy};
 use crate::health::{HealthOptions, ProbeKind};
+use crate::setup::bounded;
 
 /// One configured proxy, ready to be offered.
 pub(crate) struct ProxySpec {
@@ -131,8 +132,8 @@ fn health_options(check: &HealthCheckConfig, host: &str, port: i64) -> Option<He
         kind,
         host: host.to_owned(),
         port,
-        timeout: check.timeout(),
-        interval: check.interval(),
+        timeout: bounded(check.timeout()),
+        interval: bounded(check.interval()),
         max_failed: check.max_failed(),
     })
 }
@@ -151,7 +152,9 @@ impl ProxyProtocol {
         if start.src_addr.is_empty() || start.src_port == 0 {
             return Ok(Vec::new());
         }
-        let parse = |text: &str| text.parse::<IpAddr>().map_err(|_| format!("invalid address [{text}]"));
+        // A link-local address comes with its zone, for which the header has no place.
+        let bare = |text: &str| text.split_once('%').map_or(text, |(address, _)| address).parse::<IpAddr>();
+        let parse = |text: &str| bare(text).map_err(|_| format!("invalid address [{text}]"));
         let source = SocketAddr::new(parse(&start.src_addr)?, start.src_port);
         let destination = match start.dst_addr.as_str() {
             "" => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -192,6 +195,12 @@ mod tests {
     fn a_missing_destination_is_the_local_host() {
         let header = ProxyProtocol(Version::V1).stream_header(&start("10.0.0.1", 1, ""));
         assert_eq!(header.as_deref(), Ok(&b"PROXY TCP4 10.0.0.1 127.0.0.1 1 6000\r\n"[..]));
+    }
+
+    #[test]
+    fn a_zone_is_left_out() {
+        let header = ProxyProtocol(Version::V1).stream_header(&start("fe80::1%eth0", 1, "fe80::2%eth0"));
+        assert_eq!(header.as_deref(), Ok(&b"PROXY TCP6 fe80::1 fe80::2 1 6000\r\n"[..]));
     }
 
     #[test]

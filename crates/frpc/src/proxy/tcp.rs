@@ -1,9 +1,12 @@
 //! Proxies whose work connections are byte streams: layer the stream, dial the local service, write the PROXY
 //! header if asked, relay (upstream `client/proxy/proxy.go`, `HandleTCPWorkConnection`).
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use frp_net::address::canonical;
 use frp_net::dial::{DialOptions, dial_tcp};
 use frp_net::resolve::Resolver;
 use frp_proto::msg::StartWorkConn;
@@ -11,10 +14,11 @@ use frp_stream::Stream;
 use frp_stream::layer::Layers;
 use frp_stream::relay::{RelayOptions, relay};
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tracing::{debug, error, trace};
 
 use super::spec::ProxyProtocol;
-use crate::work_conn::WorkStream;
+use crate::connector::ServerStream;
 
 /// Deadline for the connection to the local service, upstream's number.
 const LOCAL_DIAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,52 +51,56 @@ impl TcpProxy {
     }
 
     /// Splices the work connection to a new connection to the local service.
-    pub(crate) async fn serve(&self, work: WorkStream, start: &StartWorkConn) {
-        let options = &self.options;
+    pub(crate) async fn serve(&self, work: ServerStream, start: &StartWorkConn) {
+        let Layers { encryption, compression, .. } = &self.options.layers;
         trace!(
-            "handle tcp work connection, useEncryption: {}, useCompression: {}",
-            options.layers.encryption.is_some(),
-            options.layers.compression
+            "handle tcp work connection, useEncryption: {}, useCompression: {compression}",
+            encryption.is_some()
         );
-        let header =
-            match options.proxy_protocol.map_or(Ok(Vec::new()), |version| version.stream_header(start)) {
-                Ok(header) => header,
-                Err(error) => {
-                    error!("write proxy protocol header to local conn error: {error}");
-                    return;
-                }
-            };
-        let dial = DialOptions { timeout: LOCAL_DIAL_TIMEOUT, ..DialOptions::default() };
-        let mut local = match dial_tcp(&options.resolver, &options.local_ip, options.local_port, &dial).await
-        {
-            Ok(local) => local,
-            Err(error) => {
-                let (ip, port) = (&options.local_ip, options.local_port);
-                error!("connect to local service [{ip}:{port}] error: {error}");
-                return;
-            }
-        };
-        if let Err(error) = local.write_all(&header).await {
-            error!("write proxy protocol header to local conn error: {error}");
-            return;
-        }
-        let address = |address: std::io::Result<std::net::SocketAddr>| {
-            address
-                .map_or_else(|_| "?".to_owned(), |address| frp_net::address::canonical(address).to_string())
-        };
+        let Some(local) = self.local_connection(start).await else { return };
         debug!(
             "join connections, localConn(l[{}] r[{}]) workConn(l[{}] r[{}])",
-            address(local.local_addr()),
-            address(local.peer_addr()),
+            shown(local.local_addr()),
+            shown(local.peer_addr()),
             work.local,
             work.remote
         );
-        let report =
-            relay(options.layers.clone().apply(work.stream), Stream::from(local), options.relay).await;
+        let work = self.options.layers.clone().apply(work.stream);
+        let report = relay(work, Stream::from(local), self.options.relay).await;
         debug!("join connections closed");
         trace!(
             "{} bytes to the service, {} to the user: {:?}",
             report.to_service, report.to_user, report.end
         );
     }
+
+    /// A connection to the local service, with the PROXY header written.
+    async fn local_connection(&self, start: &StartWorkConn) -> Option<TcpStream> {
+        let TcpOptions { local_ip, local_port, resolver, proxy_protocol, .. } = &self.options;
+        let header = match proxy_protocol.map_or(Ok(Vec::new()), |version| version.stream_header(start)) {
+            Ok(header) => header,
+            Err(error) => {
+                error!("write proxy protocol header to local conn error: {error}");
+                return None;
+            }
+        };
+        let dial = DialOptions { timeout: LOCAL_DIAL_TIMEOUT, ..DialOptions::default() };
+        let mut local = match dial_tcp(resolver, local_ip, *local_port, &dial).await {
+            Ok(local) => local,
+            Err(error) => {
+                error!("connect to local service [{local_ip}:{local_port}] error: {error}");
+                return None;
+            }
+        };
+        // It is short: a new connection's send buffer takes it at once.
+        if let Err(error) = local.write_all(&header).await {
+            error!("write proxy protocol header to local conn error: {error}");
+            return None;
+        }
+        Some(local)
+    }
+}
+
+fn shown(address: io::Result<SocketAddr>) -> String {
+    address.map_or_else(|_| "?".to_owned(), |address| canonical(address).to_string())
 }

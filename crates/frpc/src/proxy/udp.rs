@@ -1,24 +1,26 @@
 //! udp proxies: one work connection carries the datagrams of all users (upstream `client/proxy/udp.go`).
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use frp_net::resolve::Resolver;
 use frp_proto::msg::UdpAddr;
 use frp_proto::proxy_protocol;
 use frp_stream::layer::Layers;
-use frp_stream::udp::{Forwarder, ForwarderOptions, HeaderFn};
-use tokio::time::sleep;
+use frp_stream::udp::{Forwarder, ForwarderEnd, ForwarderOptions, HeaderFn};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::spec::ProxyProtocol;
-use crate::work_conn::WorkStream;
+use crate::connector::ServerStream;
 
 /// Pause before the name of the local service is looked up again. Giving the work connection up instead would have
 /// the server open the next one at once, again and again.
 const LOOKUP_RETRY: Duration = Duration::from_secs(5);
+/// How long one look-up may take.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What one udp proxy runs with.
 #[derive(Clone)]
@@ -40,26 +42,32 @@ pub(crate) struct UdpOptions {
 /// A running udp proxy.
 pub(crate) struct UdpProxy {
     options: UdpOptions,
-    /// Ends the work connection that is served now.
-    current: Mutex<CancellationToken>,
+    /// Ends the work connection that is served now; none once the proxy was stopped.
+    current: Mutex<Option<CancellationToken>>,
 }
 
 impl UdpProxy {
     pub(crate) fn new(options: UdpOptions) -> Self {
-        Self { options, current: Mutex::new(CancellationToken::new()) }
+        Self { options, current: Mutex::new(Some(CancellationToken::new())) }
     }
 
-    /// Forwards datagrams until the work connection ends or a newer one takes its place.
-    pub(crate) async fn serve(&self, work: WorkStream) {
+    /// Forwards datagrams until the work connection ends, a newer one takes its place or the proxy is stopped.
+    pub(crate) async fn serve(&self, work: ServerStream) {
+        let Some(replaced) = self.replace_current() else { return };
         info!("incoming a new work connection for udp proxy, {}", work.remote);
-        let replaced = self.replace_current();
-        tokio::select! {
-            () = self.forward(work) => {}
-            () = replaced.cancelled() => debug!("a newer work connection takes over"),
+        if replaced.run_until_cancelled(self.forward(work)).await.is_none() {
+            debug!("the work connection is replaced, or the proxy stopped");
         }
     }
 
-    async fn forward(&self, work: WorkStream) {
+    /// Ends the work connection, and refuses those to come.
+    pub(crate) fn stop(&self) {
+        if let Some(current) = self.lock().take() {
+            current.cancel();
+        }
+    }
+
+    async fn forward(&self, work: ServerStream) {
         let local = self.local_service().await;
         let options = ForwarderOptions {
             packet_size: self.options.packet_size,
@@ -70,30 +78,39 @@ impl UdpProxy {
         if report.too_long > 0 {
             warn!("{} replies were longer than a message and dropped", report.too_long);
         }
-        debug!("udp work connection closed: {:?}", report.end);
+        match report.end {
+            ForwarderEnd::Read(error) => warn!("read from workConn for udp error: {error}"),
+            ForwarderEnd::Write(error) => error!("udp work write error: {error}"),
+        }
     }
 
+    /// Looks until there is an address: giving up would only make the server take another work connection.
     async fn local_service(&self) -> SocketAddr {
         let UdpOptions { local_ip, local_port, resolver, .. } = &self.options;
         loop {
-            match resolver.lookup(local_ip).await {
-                Ok(found) => {
+            match timeout(LOOKUP_TIMEOUT, resolver.lookup(local_ip)).await {
+                Ok(Ok(found)) => {
                     if let Some(ip) = found.first() {
                         return SocketAddr::new(*ip, *local_port);
                     }
                 }
-                Err(error) => warn!("local service [{local_ip}:{local_port}]: {error}"),
+                Ok(Err(error)) => warn!("local service [{local_ip}:{local_port}]: {error}"),
+                Err(_) => warn!("local service [{local_ip}:{local_port}]: lookup {local_ip}: i/o timeout"),
             }
             sleep(LOOKUP_RETRY).await;
         }
     }
 
-    /// Ends the work connection before and gives the token that will end this one.
-    fn replace_current(&self) -> CancellationToken {
+    /// Ends the work connection before, and gives the token that will end this one.
+    fn replace_current(&self) -> Option<CancellationToken> {
         let token = CancellationToken::new();
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *current, token.clone()).cancel();
-        token
+        let mut current = self.lock();
+        std::mem::replace(current.as_mut()?, token.clone()).cancel();
+        Some(token)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<CancellationToken>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
