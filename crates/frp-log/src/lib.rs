@@ -34,6 +34,7 @@
 //! - `writer`: the thread that owns the outputs
 //! - `file`: the file target with rotation and retention
 //! - `clock`: local time, replaceable in tests
+//! - `panics`: panics as log lines
 #![forbid(unsafe_code)]
 
 mod clock;
@@ -43,6 +44,7 @@ mod layer;
 mod layout;
 mod logger;
 mod options;
+mod panics;
 mod prefix;
 mod queue;
 mod writer;

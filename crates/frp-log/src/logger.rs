@@ -119,7 +119,7 @@ impl Drop for LogGuard {
 }
 
 /// Makes the log of the process what `options` say. It may be called again at any time, then the new options hold for
-/// all lines from then on (frpc's `--config_dir`: the last one wins).
+/// all lines from then on (frpc's `--config_dir`: the last one wins). From the first call on, panics are log lines too.
 ///
 /// # Errors
 ///
@@ -133,6 +133,7 @@ pub fn init(options: &LogOptions) -> Result<LogGuard, InitError> {
     let logger = Logger::start(Arc::new(SystemClock), stdout()).map_err(InitError::Thread)?;
     tracing::subscriber::set_global_default(logger.subscriber()).map_err(|_| InitError::Taken)?;
     logger.apply(options);
+    crate::panics::log();
     // Nobody else sets it: `STARTING` is held.
     let _ = LOGGER.set(logger);
     Ok(LogGuard::new())

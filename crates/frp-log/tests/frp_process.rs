@@ -37,4 +37,11 @@ fn the_last_options_hold_and_the_last_guard_writes() {
     info!("four");
     assert!(frp_log::flush(std::time::Duration::from_secs(20)));
     assert_eq!(messages(&second), ["two", "three", "four"]);
+
+    // A panic is a line, and the process goes on.
+    let panicked = std::thread::spawn(|| panic!("of a test")).join();
+    assert!(panicked.is_err());
+    assert!(frp_log::flush(std::time::Duration::from_secs(20)));
+    let last = messages(&second).pop().unwrap();
+    assert!(last.starts_with("panic at ") && last.ends_with(": of a test"), "{last}");
 }
