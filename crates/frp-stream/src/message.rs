@@ -270,7 +270,7 @@ pub fn message_channel(stream: Stream) -> (MessageReader, MessageWriter) {
 /// stream of `key`, which is derived from `auth.token` (even under OIDC).
 #[must_use]
 pub fn control_channel(stream: Stream, key: &Key) -> (MessageReader, MessageWriter) {
-    message_channel(Stream::boxed(Cipher::new(stream, key)))
+    message_channel(Stream::layered(Cipher::new(stream, key)))
 }
 
 const _: () = assert!(HEADER_LEN + MAX_MESSAGE <= crate::buffer::BULK, "a message fits a pooled buffer");

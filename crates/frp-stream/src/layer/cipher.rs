@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::{
     Io,
     buffer::{Buffer, Pending},
+    io::Layer,
 };
 
 /// A stream whose bytes are encrypted on the wire.
@@ -86,6 +87,12 @@ impl<S: Io> Cipher<S> {
                 data.len()
             }
         }
+    }
+}
+
+impl<S: Layer> Layer for Cipher<S> {
+    fn abandon(&mut self) {
+        self.inner.abandon();
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::Io;
+use crate::{Io, io::Layer};
 
 /// Bytes that passed through a [`Counted`] stream, or several that share this.
 #[derive(Debug, Default)]
@@ -45,6 +45,12 @@ impl<S: Io> Counted<S> {
     /// Counts both directions of `inner`.
     pub fn new(inner: S, counters: Arc<Counters>) -> Self {
         Self { inner, counters }
+    }
+}
+
+impl<S: Layer> Layer for Counted<S> {
+    fn abandon(&mut self) {
+        self.inner.abandon();
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::{
 use crate::{
     Io, RateLimiter,
     buffer::{Buffer, Pending},
+    io::Layer,
 };
 
 /// A stream under a bandwidth limit.
@@ -52,6 +53,12 @@ impl<S> Drop for Limited<S> {
         if self.credit > 0 {
             self.limiter.refund(self.credit);
         }
+    }
+}
+
+impl<S: Layer> Layer for Limited<S> {
+    fn abandon(&mut self) {
+        self.inner.abandon();
     }
 }
 

@@ -53,16 +53,16 @@ impl Layers {
         };
         let mut stream = stream;
         if let Some(limiter) = wire {
-            stream = Stream::boxed(limited::Limited::new(stream, limiter));
+            stream = Stream::layered(limited::Limited::new(stream, limiter));
         }
         if let Some(key) = self.encryption {
-            stream = Stream::boxed(cipher::Cipher::new(stream, &key));
+            stream = Stream::layered(cipher::Cipher::new(stream, &key));
         }
         if self.compression {
-            stream = Stream::boxed(snappy::Snappy::new(stream));
+            stream = Stream::layered(snappy::Snappy::new(stream));
         }
         if let Some(limiter) = plain {
-            stream = Stream::boxed(limited::Limited::new(stream, limiter));
+            stream = Stream::layered(limited::Limited::new(stream, limiter));
         }
         stream
     }

@@ -85,6 +85,16 @@ impl Direction {
         Poll::Pending
     }
 
+    /// Hands over what was read, without reading more.
+    pub(super) fn poll_hand_over(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut Stream,
+    ) -> Poll<Result<(), Failure>> {
+        ready!(self.poll_write_pending(cx, to))?;
+        Pin::new(to).poll_flush(cx).map_err(|error| (Operation::Write, error))
+    }
+
     /// Hands over what was read, then ends the stream written to, without reading more.
     pub(super) fn poll_finish(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<Result<(), Failure>> {
         ready!(self.poll_write_pending(cx, to))?;

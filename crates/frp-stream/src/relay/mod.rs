@@ -10,9 +10,10 @@
 //! | --- | --- |
 //! | the user ends its direction | the end is passed on to the service; answers still reach the user, until the service ends too or nothing has reached the user for `half_close_timeout` |
 //! | the service ends its direction | what it sent is delivered, what the user had sent before and was read is written, both sides close |
-//! | reading from or writing to the user fails | what was read from the user is written to the service, both sides close |
+//! | reading from or writing to the user fails | what was read from the user is written to the service, which is then [abandoned](Stream::abandon) |
 //! | reading from the service fails | what it sent is delivered, both sides close |
 //! | writing to the service fails | what it sent before is still delivered, both sides close |
+//! | `half_close_timeout` passes | both sides are abandoned |
 //!
 //! "Closes" means that whoever is still there sees an end of stream as soon as it has taken what was
 //! read for it. A service gets [`GRACE`] for that, a user as long as after its own end, and then the

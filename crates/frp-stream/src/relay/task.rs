@@ -122,19 +122,22 @@ impl Relay {
 
     /// Hands over what was read, ends both streams and closes them.
     fn poll_closing(&mut self, cx: &mut Context<'_>, end: &RelayEnd) -> Poll<()> {
+        let user_failed = matches!(end, RelayEnd::Failed(RelayError { side: Side::User, .. }));
         match end {
-            RelayEnd::HalfCloseTimeout => {
-                self.user = None;
-                self.service = None;
-            }
-            RelayEnd::Failed(RelayError { side: Side::User, .. }) => self.user = None,
+            RelayEnd::HalfCloseTimeout => return Poll::Ready(()),
             RelayEnd::Failed(RelayError { side: Side::Service, .. }) => self.service = None,
-            RelayEnd::Closed { .. } => {}
+            _ if user_failed => self.user = None,
+            _ => {}
         }
-        if let Some(service) = &mut self.service
-            && self.to_service.poll_finish(cx, service).is_ready()
-        {
-            self.service = None;
+        if let Some(service) = &mut self.service {
+            let done = if user_failed {
+                self.to_service.poll_hand_over(cx, service)
+            } else {
+                self.to_service.poll_finish(cx, service)
+            };
+            if done.is_ready() {
+                self.close_service(end);
+            }
         }
         let mut delivered = true;
         if let Some(user) = &mut self.user {
@@ -156,6 +159,17 @@ impl Relay {
         let progress = self.to_user.moved() + u64::from(delivered);
         let timeout = if delivered { GRACE } else { self.half_close_timeout.max(GRACE) };
         self.deadline.poll_expired(cx, timeout, progress)
+    }
+
+    /// A service whose user is gone has to hear of it, even after the user's end was passed on: else it
+    /// would go on sending to nobody.
+    fn close_service(&mut self, end: &RelayEnd) {
+        let closed_in_order = matches!(end, RelayEnd::Closed { .. });
+        if let Some(service) = self.service.take()
+            && !closed_in_order
+        {
+            service.abandon();
+        }
     }
 }
 
@@ -179,8 +193,12 @@ impl Future for Relay {
             return Poll::Pending;
         }
         this.state = State::Over;
-        this.user = None;
-        this.service = None;
+        this.close_service(&end);
+        if let Some(user) = this.user.take()
+            && matches!(end, RelayEnd::HalfCloseTimeout)
+        {
+            user.abandon();
+        }
         Poll::Ready(RelayReport { to_service: this.to_service.moved(), to_user: this.to_user.moved(), end })
     }
 }

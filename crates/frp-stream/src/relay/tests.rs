@@ -3,7 +3,10 @@
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -355,6 +358,96 @@ async fn what_was_read_before_a_failure_is_written() {
     layers.apply(near).read_to_end(&mut decoded).await.unwrap();
     assert_eq!(decoded, b"last words");
     assert_eq!((failure(&report), report.to_user), ((Side::Service, Operation::Read), 10));
+}
+
+/// A stream that tells on which way it was closed: abandoned, or dropped without.
+struct Told {
+    inner: tokio::io::DuplexStream,
+    abandoned: Arc<AtomicBool>,
+}
+
+fn told() -> (tokio::io::DuplexStream, Stream, Arc<AtomicBool>) {
+    let (far, inner) = tokio::io::duplex(64);
+    let abandoned = Arc::new(AtomicBool::new(false));
+    let told = Told { inner, abandoned: abandoned.clone() };
+    (far, Stream::boxed_with(told, |told| told.abandoned.store(true, Relaxed)), abandoned)
+}
+
+impl AsyncRead for Told {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Told {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_abandoned_when_its_user_fails_also_after_the_users_end() {
+    for layers in [
+        Layers::default(),
+        Layers {
+            encryption: Some(key::derive(b"")),
+            compression: true,
+            limiter: Some((Arc::new(RateLimiter::new(1 << 40)), LimitSide::Plain)),
+        },
+    ] {
+        let (_far, service, abandoned) = told();
+        let user = Stream::boxed(Failing(b"last words".to_vec()));
+        relay(user, layers.clone().apply(service), OPTIONS).await;
+        assert!(abandoned.load(Relaxed));
+
+        // The user ends and is then gone, while the service goes on sending.
+        let (far, service, abandoned) = told();
+        let (user, near_user) = tcp_pair().await;
+        let mut far = layers.clone().apply(Stream::boxed(far));
+        drop(user);
+        let send = async { while far.write_all(&[0; 100]).await.is_ok() {} };
+        let (report, ()) = tokio::join!(relay(near_user.into(), layers.apply(service), OPTIONS), send);
+        assert_eq!(failure(&report), (Side::User, Operation::Write));
+        assert!(abandoned.load(Relaxed));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_sides_are_abandoned_when_the_half_close_times_out() {
+    let (mut user, near_user, user_abandoned) = told();
+    let (_service, near_service, service_abandoned) = told();
+    user.shutdown().await.unwrap();
+    relay(near_user, near_service, OPTIONS).await;
+    assert!(user_abandoned.load(Relaxed) && service_abandoned.load(Relaxed));
+}
+
+#[tokio::test]
+async fn nobody_is_abandoned_when_both_end_in_order() {
+    for service_first in [false, true] {
+        let (mut user, near_user, user_abandoned) = told();
+        let (mut service, near_service, service_abandoned) = told();
+        let ends = async {
+            if service_first {
+                service.shutdown().await.unwrap();
+            }
+            user.shutdown().await.unwrap();
+            service.shutdown().await.unwrap();
+        };
+        let _ = tokio::join!(relay(near_user, near_service, OPTIONS), ends);
+        assert!(!user_abandoned.load(Relaxed) && !service_abandoned.load(Relaxed));
+    }
 }
 
 #[tokio::test(start_paused = true)]

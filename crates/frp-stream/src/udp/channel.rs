@@ -109,7 +109,8 @@ impl DatagramWriter {
     }
 
     /// Queues a datagram, to be written with others. A datagram that does not fit a message is dropped
-    /// and counted: anybody can send one, so it must not end the proxy.
+    /// and counted, and the caller should say so in the log: anybody can send one, so it must not end the
+    /// proxy.
     ///
     /// # Errors
     /// If the stream fails.
@@ -127,7 +128,6 @@ impl DatagramWriter {
             }
         }
         self.too_long += 1;
-        tracing::warn!("udp datagram of {} bytes does not fit a message, dropped", content.len());
         Ok(Sent::TooLong)
     }
 

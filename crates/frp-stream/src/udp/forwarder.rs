@@ -244,8 +244,15 @@ async fn write_batch(
 ) -> Result<(), WriteError> {
     let mut next = Some(first);
     while let Some(reply) = next {
-        if writer.feed(&reply.content, &reply.user).await? == Sent::Sent {
-            *to_user += reply.content.len() as u64;
+        let len = reply.content.len();
+        match writer.feed(&reply.content, &reply.user).await? {
+            Sent::Sent => *to_user += len as u64,
+            Sent::TooLong => {
+                let count = writer.too_long();
+                tracing::warn!(
+                    "dropped a datagram of {len} bytes, too long for one message ({count} so far)"
+                );
+            }
         }
         next = more.try_recv().ok();
     }

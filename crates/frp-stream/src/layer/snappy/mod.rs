@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::{
     Io,
     buffer::{Buffer, Pending},
+    io::Layer,
 };
 
 /// A stream whose bytes are compressed on the wire.
@@ -73,6 +74,12 @@ impl<S: Io> Snappy<S> {
                 }
             }
         }
+    }
+}
+
+impl<S: Layer> Layer for Snappy<S> {
+    fn abandon(&mut self) {
+        self.inner.abandon();
     }
 }
 

@@ -1,5 +1,8 @@
 //! Streams: a TCP connection, or anything else that behaves like one.
 
+mod boxed;
+mod prefixed;
+
 use std::{
     fmt,
     future::poll_fn,
@@ -8,7 +11,10 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Buf, Bytes};
+pub use boxed::Boxed;
+pub(crate) use boxed::Layer;
+use bytes::Bytes;
+pub use prefixed::Prefixed;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -19,97 +25,11 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// A stream whose next bytes were read before: they come back first, then those of `inner`.
-///
-/// Used for the bytes that were looked at to recognise a protocol.
-pub struct Prefixed<T> {
-    prefix: Bytes,
-    inner: T,
-}
-
 /// A TCP connection, with the bytes put back that were read while sniffing.
 pub type PrefixedTcp = Prefixed<TcpStream>;
 
 /// Any other stream (TLS, mux, layers), with bytes put back.
-pub type PrefixedIo = Prefixed<Box<dyn Io>>;
-
-impl<T> Prefixed<T> {
-    /// A stream that gives `prefix` before the bytes of `inner`.
-    pub fn new(prefix: Bytes, inner: T) -> Self {
-        Self { prefix, inner }
-    }
-
-    /// Bytes that come back before those of the stream itself; empty once they were read.
-    pub fn prefix(&self) -> &Bytes {
-        &self.prefix
-    }
-
-    /// The stream underneath.
-    pub fn inner(&self) -> &T {
-        &self.inner
-    }
-
-    /// The prefix that was not read yet, and the stream underneath.
-    pub fn into_parts(self) -> (Bytes, T) {
-        (self.prefix, self.inner)
-    }
-
-    fn put_back(&mut self, bytes: Bytes) {
-        self.prefix = if self.prefix.is_empty() {
-            bytes
-        } else if bytes.is_empty() {
-            return;
-        } else {
-            [bytes.as_ref(), self.prefix.as_ref()].concat().into()
-        };
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Prefixed<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if !self.prefix.is_empty() {
-            let n = self.prefix.len().min(buf.remaining());
-            buf.put_slice(&self.prefix[..n]);
-            self.prefix.advance(n);
-            if self.prefix.is_empty() {
-                // An empty slice still keeps the allocation alive.
-                self.prefix = Bytes::new();
-            }
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.inner).poll_read(cx, buf)
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Prefixed<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-}
+pub type PrefixedIo = Prefixed<Boxed>;
 
 /// A connection of any kind: a control, work or visitor connection, a user's, or a local service's.
 ///
@@ -135,7 +55,29 @@ pub enum Probe {
 impl Stream {
     /// Wraps any stream. Use `Stream::from` for a TCP connection, so that it keeps its type.
     pub fn boxed(io: impl Io + 'static) -> Self {
-        Self::Layered(Prefixed::new(Bytes::new(), Box::new(io)))
+        Self::boxed_with(io, drop)
+    }
+
+    /// Wraps a stream for which dropping is not the strongest way of ending it: `abandon` is called
+    /// instead where the peer shall not go on sending to nobody.
+    pub fn boxed_with<T: Io + 'static>(io: T, abandon: fn(T)) -> Self {
+        Self::Layered(Prefixed::new(Bytes::new(), Boxed::plain(io, abandon)))
+    }
+
+    /// Puts a layer of this crate around a stream; whoever abandons it abandons the stream.
+    pub(crate) fn layered(layer: impl Layer + 'static) -> Self {
+        Self::Layered(Prefixed::new(Bytes::new(), Boxed::layer(layer)))
+    }
+
+    /// Closes the connection and lets the peer know, as far as the transport can tell it, that nobody
+    /// reads what it still sends. What was written before and ended with a shutdown still arrives.
+    ///
+    /// A TCP connection that is closed says so by itself: what comes afterwards is answered with a reset.
+    pub fn abandon(self) {
+        match self {
+            Self::Tcp(_) => {}
+            Self::Layered(mut io) => io.inner_mut().abandon(),
+        }
     }
 
     /// Puts `bytes` back: the next reads give them, before anything put back earlier.
