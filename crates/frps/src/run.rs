@@ -67,3 +67,30 @@ fn tell_manager(what: &str, told: io::Result<bool>) {
         debug!("tell the service manager {what}: {error}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_guards_a_door_and_is_not_built_stops_the_program() {
+        let mut config = ServerConfig::default();
+        config.auth.method = "oidc".to_owned();
+        config.kcp_bind_port = 7000;
+        config.complete();
+        let error = run(&config, None).await.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "auth.method = \"oidc\" is not supported yet by this version\n\
+             kcpBindPort is not supported yet by this version"
+        );
+    }
+
+    #[test]
+    fn what_only_shows_things_does_not() {
+        let mut config = ServerConfig::default();
+        config.web_server.port = 7500;
+        config.complete();
+        assert!(refuse_what_is_unbuilt(&config).is_ok());
+    }
+}
