@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Where `conf/frpc.ini` expects the service that it publishes.
 const LOCAL_SERVICE: &str = "127.0.0.1:8080";
+/// Where `conf/frps.ini` has frps listen.
+const SERVER: &str = "127.0.0.1:7000";
 /// Where `conf/frpc.ini` has frps publish it.
 const PUBLIC: &str = "127.0.0.1:6000";
 /// How long the tunnel may take to stand.
@@ -48,6 +50,11 @@ async fn main() -> Result<()> {
 /// Starts both programs, makes one request, and then waits unless `once`.
 async fn show(once: bool) -> Result<()> {
     let mut server = start("frps", "conf/frps.ini")?;
+    // A client whose first login fails gives up, as that is mostly a mistake in its file.
+    tokio::select! {
+        listening = wait_for(SERVER) => listening?,
+        status = server.wait() => bail!("frps ended early: {}", status?),
+    }
     let mut client = start("frpc", "conf/frpc.ini")?;
     let answer = tokio::select! {
         answer = first_answer() => answer?,
@@ -83,6 +90,18 @@ fn start(program: &str, config: &str) -> Result<Child> {
 fn beside_this_program(name: &str) -> Result<PathBuf> {
     let this = std::env::current_exe().context("find this program")?;
     Ok(this.parent().unwrap_or_else(|| Path::new(".")).join(name))
+}
+
+/// Waits until somebody listens at `address`.
+async fn wait_for(address: &str) -> Result<()> {
+    let deadline = Instant::now() + START_TIMEOUT;
+    while TcpStream::connect(address).await.is_err() {
+        if Instant::now() > deadline {
+            bail!("nobody listens at {address} after {START_TIMEOUT:?}");
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }
 
 /// Asks through the public port until the tunnel stands.
