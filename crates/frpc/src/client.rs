@@ -23,9 +23,11 @@ use crate::login::{self, LoggedIn, LoginError};
 use crate::proxy::{Proxies, ProxySpec};
 use crate::visitor::{self, VisitorSpec};
 
-/// Work connections of one process that wait to be started by the server. The server asks for one per user, so
-/// this bounds what a server gone mad can cost.
-const MAX_PENDING_WORK_CONNECTIONS: usize = 16_384;
+/// Work connections of one client that may wait for the server to start them, besides those that the server keeps
+/// ready ([`ClientOptions::pool_count`]): what users that come at one moment need, and what a server gone mad can cost.
+const PENDING_WORK_CONNECTIONS: usize = 1024;
+/// The largest pool that room is made for.
+const MAX_POOL: usize = 65_536;
 
 /// How long relays and multiplexed connections may take to end once the client has been told to stop. A
 /// multiplexed connection takes half a second at most, while the peer does not close its side.
@@ -81,11 +83,12 @@ impl Client {
         visitors: Vec<VisitorSpec>,
         shutdown: CancellationToken,
     ) -> Self {
+        let pool = usize::try_from(options.pool_count).unwrap_or(0).min(MAX_POOL);
         let shared = Arc::new(Shared {
             options,
             auth,
             resolver,
-            pending_work_connections: Arc::new(Semaphore::new(MAX_PENDING_WORK_CONNECTIONS)),
+            pending_work_connections: Arc::new(Semaphore::new(PENDING_WORK_CONNECTIONS + pool)),
             work_connections: TaskTracker::new(),
             shutdown,
         });

@@ -7,6 +7,7 @@
 //! | writer | messages of the outbound queue to the stream | when a write fails or takes too long |
 //! | handler | acts on each message; never waits for the outbound queue | after the reader, or when a Pong says so |
 //! | heartbeat | pings, and watches for missing pongs | when a pong is overdue |
+//! | opener | work connections, as many at a time as may be pending | with the session |
 //! | announcer | NewProxy and CloseProxy as the proxies' phases want them | with the session |
 //! | health | one per checked proxy | with the session |
 //!
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use frp_proto::msg::{Message, Ping, Pong};
 use frp_stream::message::{MessageReader, MessageWriter};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,9 @@ use crate::work_conn;
 
 /// Messages waiting for the writer, and messages waiting for the handler; upstream's number.
 const QUEUE: usize = 100;
+/// Work connections that the server has asked for and that are not begun yet; what is asked for beyond it is dropped.
+/// It asks for one per user, and a user that got none is gone after some seconds.
+const MAX_REQUESTED: usize = 16_384;
 /// How long one message may take to leave; a peer that reads nothing for so long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often an overdue pong is looked for, as upstream.
@@ -54,6 +58,8 @@ struct Session {
     connection: Arc<Connection>,
     proxies: Arc<Proxies>,
     last_pong: Mutex<Instant>,
+    /// One permit for each work connection that was asked for and is not begun.
+    requested: Semaphore,
     /// Cancelled when the session ends: pooled work connections go with it.
     token: CancellationToken,
 }
@@ -68,6 +74,7 @@ impl Control {
             connection: self.connection,
             proxies: self.proxies,
             last_pong: Mutex::new(Instant::now()),
+            requested: Semaphore::new(0),
             token: shutdown.child_token(),
         });
         let _cancel_with_session = session.token.clone().drop_guard();
@@ -79,6 +86,7 @@ impl Control {
         let mut tasks = JoinSet::new();
         tasks.spawn(write(self.writer, to_write).in_current_span());
         tasks.spawn(handle(Arc::clone(&session), to_handle).in_current_span());
+        tasks.spawn(open_work_connections(Arc::clone(&session)).in_current_span());
         tasks.spawn(heartbeat(Arc::clone(&session), outbound.clone()).in_current_span());
         session.proxies.start(&mut tasks, &outbound, &session.shared.resolver);
         drop(outbound);
@@ -88,8 +96,8 @@ impl Control {
             () = shutdown.cancelled() => {}
         }
         session.proxies.close();
-        session.connection.close();
         tokio::join!(tasks.shutdown(), reader.shutdown());
+        session.connection.close();
     }
 }
 
@@ -129,7 +137,7 @@ async fn write(mut writer: MessageWriter, mut outbound: mpsc::Receiver<Message>)
 async fn handle(session: Arc<Session>, mut inbound: mpsc::Receiver<Message>) {
     while let Some(message) = inbound.recv().await {
         match message {
-            Message::ReqWorkConn(_) => session.open_work_connection(),
+            Message::ReqWorkConn(_) => session.request_work_connection(),
             Message::NewProxyResp(response) => session.proxies.answered(&response),
             Message::Pong(pong) => {
                 if !session.pong(&pong) {
@@ -142,20 +150,13 @@ async fn handle(session: Arc<Session>, mut inbound: mpsc::Receiver<Message>) {
 }
 
 impl Session {
-    /// Opens a work connection in a task of its own, which belongs to the process.
-    fn open_work_connection(self: &Arc<Self>) {
-        let Ok(permit) = Arc::clone(&self.shared.pending_work_connections).try_acquire_owned() else {
-            warn!("too many work connections are waiting to be started, the server's request is dropped");
-            return;
-        };
-        let request = work_conn::Request {
-            shared: Arc::clone(&self.shared),
-            connection: Arc::clone(&self.connection),
-            proxies: Arc::clone(&self.proxies),
-            run_id: self.run_id.clone(),
-            session: self.token.clone(),
-        };
-        self.shared.work_connections.spawn(work_conn::serve(request, permit).in_current_span());
+    /// Notes that the server wants a work connection.
+    fn request_work_connection(&self) {
+        if self.requested.available_permits() < MAX_REQUESTED {
+            self.requested.add_permits(1);
+        } else {
+            warn!("too many work connections are waiting to be opened, the server's request is dropped");
+        }
     }
 
     /// False when the server reports an error, which ends the session.
@@ -171,6 +172,23 @@ impl Session {
 
     fn since_pong(&self) -> Duration {
         self.last_pong.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+}
+
+/// Begins the work connections that were asked for, each in a task of its own, which belongs to the client.
+async fn open_work_connections(session: Arc<Session>) {
+    let pending = &session.shared.pending_work_connections;
+    while let Ok(requested) = session.requested.acquire().await {
+        requested.forget();
+        let Ok(permit) = Arc::clone(pending).acquire_owned().await else { return };
+        let request = work_conn::Request {
+            shared: Arc::clone(&session.shared),
+            connection: Arc::clone(&session.connection),
+            proxies: Arc::clone(&session.proxies),
+            run_id: session.run_id.clone(),
+            session: session.token.clone(),
+        };
+        session.shared.work_connections.spawn(work_conn::serve(request, permit).in_current_span());
     }
 }
 

@@ -156,6 +156,8 @@ async fn connector_options(
         custom_tls_first_byte: !transport.tls.disable_custom_tls_first_byte(),
         mux: transport.tcp_mux().then(|| frp_mux::Config {
             keepalive_interval: transport.tcp_mux_keepalive_interval().map(bounded),
+            // A server opens no streams towards a client.
+            inbound_limit: 0,
             ..frp_mux::Config::default()
         }),
     })

@@ -107,13 +107,12 @@ impl Proxies {
             info!("proxy added: [{}]", names.join(" "));
         }
         for (name, entry) in entries.iter() {
-            let span = info_span!("proxy", proxy = %name);
             if let Kind::Unbuilt(reason) = &entry.spec.kind {
-                span.in_scope(|| warn!("start error: {reason}"));
+                info_span!("proxy", proxy = %name).in_scope(|| warn!("start error: {reason}"));
             } else if let Some(options) = entry.spec.health.clone() {
                 let proxies = Arc::clone(self);
                 let watch = proxies.watch(name.clone(), options, Arc::clone(resolver), outbound.clone());
-                tasks.spawn(watch.instrument(span));
+                tasks.spawn(watch.in_current_span());
             }
         }
         drop(entries);
@@ -135,7 +134,8 @@ impl Proxies {
         resolver: Arc<Resolver>,
         outbound: mpsc::Sender<Message>,
     ) {
-        trace!("enable health check monitor");
+        let span = info_span!("proxy", proxy = %name);
+        span.in_scope(|| trace!("enable health check monitor"));
         let (monitor, mut verdict) = Monitor::new(options, resolver);
         let act = async {
             while verdict.changed().await.is_ok() {
@@ -147,11 +147,12 @@ impl Proxies {
                     return;
                 }
                 // Scripts take this line for done.
-                info!("health check {}", if healthy { "success" } else { "failed" });
+                let verdict = if healthy { "success" } else { "failed" };
+                span.in_scope(|| info!("health check {verdict}"));
             }
         };
         tokio::select! {
-            () = monitor.run() => {}
+            () = monitor.run().instrument(span.clone()) => {}
             () = act => {}
         }
     }
