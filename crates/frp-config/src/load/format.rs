@@ -68,10 +68,12 @@ enum Encoding {
     Utf8,
     /// With a byte order mark. Only the YAML reader understands it.
     Utf16,
-    /// UTF-8 but for some bytes, the first of them at this line and column. Only JSON takes them.
+    /// UTF-8 but for some bytes, the first of them at this line and column. Only JSON takes them; what YAML says to
+    /// them depends on the bytes.
     Broken {
         line: usize,
         column: usize,
+        yaml: &'static str,
     },
 }
 
@@ -81,9 +83,10 @@ fn render(raw: &[u8], options: &LoadOptions) -> Result<Text, LoadError> {
         return Ok(Text { text, encoding: Encoding::Utf16 });
     }
     let encoding = std::str::from_utf8(raw).err().map_or(Encoding::Utf8, |error| {
-        let before = String::from_utf8_lossy(raw.get(..error.valid_up_to()).unwrap_or_default());
+        let (before, behind) = raw.split_at_checked(error.valid_up_to()).unwrap_or((raw, &[]));
+        let before = String::from_utf8_lossy(before);
         let (line, column) = toml::place(&before, before.len());
-        Encoding::Broken { line, column }
+        Encoding::Broken { line, column, yaml: yaml::utf8_fault(behind) }
     });
     let values = frp_template::Values { envs: options.environment.variables().clone() };
     let text = frp_template::render(&String::from_utf8_lossy(raw), &values, frp_template::FunctionSet::V1)
@@ -116,10 +119,9 @@ fn parse(Text { text, encoding }: &Text, path: &str, strict: bool) -> Result<(Sy
         let value = if strict { json::parse_first(text) } else { json::parse_all(text) };
         return value.map(|value| (Syntax::Json, value)).map_err(|error| LoadError::new(error.to_string()));
     }
-    let value = if matches!(encoding, Encoding::Broken { .. }) {
-        Err(yaml::YamlError::Content("invalid leading UTF-8 octet".to_owned()))
-    } else {
-        yaml::parse(text, strict)
+    let value = match encoding {
+        Encoding::Broken { yaml, .. } => Err(yaml::YamlError::Content((*yaml).to_owned())),
+        Encoding::Utf8 | Encoding::Utf16 => yaml::parse(text, strict),
     };
     let mut value =
         value.map_err(|error| LoadError::new(format!("error converting YAML to JSON: {error}")))?;
@@ -134,7 +136,7 @@ fn parse_toml(text: &str, encoding: Encoding) -> Result<Value, toml::TomlError> 
     match encoding {
         Encoding::Utf8 => toml::parse(text),
         Encoding::Utf16 => Err(toml::TomlError::not_utf8(1, 1)),
-        Encoding::Broken { line, column } => Err(toml::TomlError::not_utf8(line, column)),
+        Encoding::Broken { line, column, .. } => Err(toml::TomlError::not_utf8(line, column)),
     }
 }
 

@@ -19,7 +19,10 @@ pub(crate) enum JsonError {
     },
     /// The text ends within a value.
     #[error("unexpected end of JSON input")]
-    End,
+    End {
+        /// What was expected there.
+        context: &'static str,
+    },
     /// The text ends within a value, in the words of Go's stream decoder, which strict mode uses.
     #[error("unexpected EOF")]
     StreamEnd,
@@ -31,13 +34,25 @@ pub(crate) enum JsonError {
 /// Reads the first value of `text` and ignores what comes behind it, as strict mode does.
 pub(crate) fn parse_first(text: &str) -> Result<Value, JsonError> {
     let mut parser = Parser { bytes: text.as_bytes(), at: 0, depth: 0 };
-    parser.value().map_err(|error| if error == JsonError::End { JsonError::StreamEnd } else { error })
+    parser.value().map_err(|error| match error {
+        JsonError::End { .. } => JsonError::StreamEnd,
+        error => error,
+    })
 }
 
 /// Reads the one value that `text` consists of.
 pub(crate) fn parse_all(text: &str) -> Result<Value, JsonError> {
     let mut parser = Parser { bytes: text.as_bytes(), at: 0, depth: 0 };
-    let value = parser.value()?;
+    let value = parser.value().map_err(|error| match error {
+        // Go looks at the end by pretending a blank, which is refused within a word.
+        JsonError::End { context }
+            if context != "in string literal"
+                && (context.contains("literal") || context.contains("escape")) =>
+        {
+            JsonError::Character { character: "' '".to_owned(), context }
+        }
+        error => error,
+    })?;
     parser.skip_blanks();
     match parser.peek() {
         None => Ok(value),
@@ -65,8 +80,10 @@ impl Parser<'_> {
     /// The error for the next byte, or for the end of the text.
     fn unexpected(&self, context: &'static str) -> JsonError {
         // Like Go, shows the byte as if it were a Latin-1 character.
-        self.peek()
-            .map_or(JsonError::End, |byte| JsonError::Character { character: quote_character(byte), context })
+        match self.peek() {
+            Some(byte) => JsonError::Character { character: quote_character(byte), context },
+            None => JsonError::End { context },
+        }
     }
 
     fn value(&mut self) -> Result<Value, JsonError> {
@@ -329,7 +346,10 @@ mod tests {
             ("\"\\q\"", "invalid character 'q' in string escape code"),
             ("{\"a\"", "unexpected end of JSON input"),
             ("1 x", "invalid character 'x' after top-level value"),
-            ("-", "unexpected end of JSON input"),
+            ("\"a", "unexpected end of JSON input"),
+            ("\"\\", "invalid character ' ' in string escape code"),
+            ("tr", "invalid character ' ' in literal true (expecting 'u')"),
+            ("-", "invalid character ' ' in numeric literal"),
         ] {
             assert_eq!(parse_all(text).unwrap_err().to_string(), error, "{text}");
         }

@@ -177,12 +177,23 @@ pub(crate) fn quote(text: &str) -> String {
             control if control.is_ascii_control() => {
                 quoted.push_str(&format!("\\x{:02x}", u32::from(control)))
             }
-            control if control.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(control))),
+            hidden if is_hidden(hidden) => quoted.push_str(&format!("\\u{:04x}", u32::from(hidden))),
             other => quoted.push(other),
         }
     }
     quoted.push('"');
     quoted
+}
+
+/// Characters that show nothing or no mark of their own, which Go writes by their numbers.
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || (character != ' ' && character.is_whitespace())
+        || matches!(
+            character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}'
+        )
 }
 
 #[cfg(test)]

@@ -59,6 +59,25 @@ const fn is_allowed(character: char) -> bool {
     )
 }
 
+/// What the reader of libyaml says to bytes that begin with a broken sequence.
+pub(crate) fn utf8_fault(bytes: &[u8]) -> &'static str {
+    let width = match bytes.first() {
+        Some(0xc0..0xe0) => 2,
+        Some(0xe0..0xf0) => 3,
+        Some(0xf0..0xf8) => 4,
+        _ => return "invalid leading UTF-8 octet",
+    };
+    match bytes.get(1..width) {
+        None => "incomplete UTF-8 octet sequence",
+        Some(trailing) if trailing.iter().any(|byte| byte & 0xc0 != 0x80) => "invalid trailing UTF-8 octet",
+        // Overlong, a surrogate, or beyond Unicode.
+        Some(_) if width == 2 || bytes.starts_with(&[0xe0]) || bytes.starts_with(&[0xf0]) => {
+            "invalid length of a UTF-8 sequence"
+        }
+        Some(_) => "invalid Unicode character",
+    }
+}
+
 /// The way from nodes to values.
 struct Conversion<'d> {
     document: &'d Document,

@@ -53,7 +53,7 @@ impl Document {
         let mut parser = Parser::new();
         parser.set_input_string(&mut bytes);
         loop {
-            let event = parser.parse().map_err(|error| syntax(&error))?;
+            let event = parser.parse().map_err(|error| syntax(&error, text))?;
             let at_end = event.end_mark.index == ended.len() as u64;
             match event.data {
                 EventData::StreamStart { .. } | EventData::DocumentStart { .. } => {}
@@ -101,9 +101,12 @@ fn with_last_line_ended(text: &str) -> (Cow<'_, str>, bool) {
 
 /// A fault in upstream's words, with the line that its reader would name: it counts the lines of the scanner from 1
 /// and those of the parser from 0, and names none for the first.
-fn syntax(error: &Error) -> YamlError {
+fn syntax(error: &Error, text: &str) -> YamlError {
     let line_of = |mark: Option<libyaml_safer::Mark>| mark.map_or(0, |mark| mark.line);
-    let line = match (line_of(error.problem_mark()), line_of(error.context_mark())) {
+    // What ends within quotes ends in its last line, not in that which an added line break begins.
+    let newlines = text.bytes().filter(|byte| *byte == b'\n').count() as u64;
+    let last = if error.problem() == "found unexpected end of stream" { newlines } else { u64::MAX };
+    let line = match (line_of(error.problem_mark()).min(last), line_of(error.context_mark())) {
         (0, context) => context,
         (problem, _) if error.kind() == ErrorKind::Scanner => problem + 1,
         (problem, _) => problem,

@@ -1,9 +1,16 @@
 //! What a scalar of YAML 1.1 stands for (`gopkg.in/yaml.v2` `resolve.go`).
 
 use base64::Engine;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::YamlError;
 use crate::value::number;
+
+/// Base64 as Go reads it: bits behind the last byte do not matter.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 /// A scalar as written.
 #[derive(Debug)]
@@ -76,7 +83,7 @@ impl ScalarNode {
     fn binary(&self) -> Result<Scalar, YamlError> {
         // Go's decoder skips line breaks.
         let text: String = self.text.chars().filter(|character| !matches!(character, '\r' | '\n')).collect();
-        let bytes = base64::engine::general_purpose::STANDARD
+        let bytes = BASE64
             .decode(text)
             .map_err(|_| YamlError::Content("!!binary value contains invalid base64 data".to_owned()))?;
         Ok(Scalar::Text(String::from_utf8_lossy(&bytes).into_owned()))
