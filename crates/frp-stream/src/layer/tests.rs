@@ -332,3 +332,29 @@ async fn a_limited_stream_passes_the_end_on_while_it_waits() {
     advance(Duration::from_millis(900)).await;
     assert_eq!(limiter.reserve(1000), None);
 }
+
+#[tokio::test]
+async fn hostile_bytes_end_in_an_error_or_an_end() {
+    for seed in 0..200 {
+        let mut random = Random::new(seed);
+        let size = random.size(5000);
+        let mut hostile = random.bytes(size);
+        if seed % 2 == 0 {
+            // Past the identifier, with chunk types and lengths that nearly fit.
+            let chunk = [random.byte() % 3, random.byte(), random.byte() % 16, 0];
+            hostile.splice(..0, [&snappy::frame::STREAM_IDENTIFIER[..], &chunk].concat());
+        }
+        for layers in all(FAST) {
+            let script = Choppy::new(Script::new(&hostile), seed, 500);
+            let mut stream = layers.apply(Stream::boxed(script));
+            let mut plain = Vec::new();
+            let read = stream.read_to_end(&mut plain).await;
+            if let Err(error) = read {
+                assert!(
+                    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof),
+                    "{error}"
+                );
+            }
+        }
+    }
+}
