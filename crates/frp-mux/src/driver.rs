@@ -8,16 +8,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use crate::SessionEnd;
 use crate::engine::Outgoing;
+use crate::input::{Input, READ_BUFFER};
 use crate::shared::Shared;
 
-/// One read of a busy session takes up to this much.
-const READ_BUFFER: usize = 64 * 1024;
 /// One read of a quiet session, which then needs no buffer while it waits.
 const QUIET_READ: usize = 4 * 1024;
 /// So many small reads in a row make a session quiet again.
@@ -38,7 +36,7 @@ pub struct Driver<T> {
     io: T,
     shared: Arc<Shared>,
     write_timeout: Duration,
-    input: BytesMut,
+    input: Input,
     /// Whether reads are large enough to be worth a buffer, and how many small ones came in a row.
     busy: bool,
     small_reads: u32,
@@ -68,7 +66,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             io,
             shared,
             write_timeout,
-            input: BytesMut::new(),
+            input: Input::default(),
             busy: false,
             small_reads: 0,
             out,
@@ -174,7 +172,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         }
         self.trim_at = None;
         let mut state = self.shared.lock();
-        let received = state.engine.receive(&mut self.input, now);
+        let received = state.engine.receive(&mut self.input.buffer, now);
         state.engine.take_wakes(&mut self.wakes);
         let acknowledged = state.engine.take_acknowledged();
         let arrivals = state.engine.take_arrivals();
@@ -189,15 +187,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             return Poll::Pending;
         }
         if self.busy {
-            if self.input.capacity() - self.input.len() < READ_BUFFER / 2 {
-                self.input.reserve(READ_BUFFER - self.input.len());
-            }
-            return pin!(self.io.read_buf(&mut self.input)).poll(cx);
+            self.input.make_room();
+            return pin!(self.io.read_buf(&mut self.input.buffer)).poll(cx);
         }
         let mut bytes = [MaybeUninit::uninit(); QUIET_READ];
         let mut bytes = ReadBuf::uninit(&mut bytes);
         std::task::ready!(Pin::new(&mut self.io).poll_read(cx, &mut bytes))?;
-        self.input.extend_from_slice(bytes.filled());
+        self.input.buffer.extend_from_slice(bytes.filled());
         Poll::Ready(Ok(bytes.filled().len()))
     }
 
@@ -245,9 +241,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             self.busy = false;
             self.trim_at = None;
             self.out.release();
-            if self.input.is_empty() {
-                self.input = BytesMut::new();
-            }
+            self.input.release();
         }
         let mut state = self.shared.lock();
         let result = state.engine.handle_timeout(now);

@@ -7,6 +7,7 @@ mod driver;
 pub mod engine;
 mod error;
 pub mod frame;
+mod input;
 mod session;
 mod shared;
 mod stream;

@@ -1,17 +1,22 @@
 //! The receive window of a stream: how much the peer may send ahead of the reader.
 //!
-//! It starts at the protocol's 256 KiB. It doubles when the reader has taken half of it within two round trips,
-//! that is when the window and not the reader or the path holds the peer back, and shrinks again when half of it
-//! lasts for long. What all windows of a session have above their start comes out of one budget, so that a
-//! hundred users that read fast at first and then stop still cost little.
+//! It starts at the protocol's 256 KiB. It doubles while it, and not the path or the reader, holds the peer back: while
+//! it does not fit twice what passes in a round trip. Beyond 1 MiB that is not enough, because a loaded path shows a
+//! longer round trip than it has: then doubling it the last time must have let more pass, too. A window larger than
+//! needed costs throughput, since what waits in it has left the cache when it is read. It shrinks again when a part of
+//! it lasts for long. What all windows of a session have above their start comes out of one budget, so that a hundred
+//! users that read fast at first and then stop still cost little.
 
 use std::time::Duration;
 
 use crate::INITIAL_WINDOW;
 
-/// Below this a round trip says nothing: scheduling takes as long.
-const ROUND_TRIP_FLOOR: Duration = Duration::from_millis(1);
-/// A window of which half lasts longer than this is larger than it need be.
+/// Below this a short look is enough.
+const EASY: u32 = 512 * 1024;
+/// Shorter times say nothing about a rate, with the scheduling of two machines in them.
+const MEASURE_EASY: Duration = Duration::from_millis(2);
+const MEASURE_MIN: Duration = Duration::from_millis(20);
+/// A window whose next update takes longer than this is larger than it need be.
 const SHRINK_AFTER: Duration = Duration::from_secs(10);
 
 /// What all windows of a session may still take above their start, in bytes.
@@ -35,11 +40,24 @@ pub(super) struct ReceiveWindow {
     read: u32,
     /// When the peer began to use what the last update granted.
     since: Duration,
+    /// What was read since the measuring began, and when that was.
+    measured: u64,
+    measuring: Duration,
+    /// Bytes a second when the window last grew, where a short look was not enough.
+    rate: u64,
 }
 
 impl ReceiveWindow {
     pub(super) fn new() -> Self {
-        Self { size: INITIAL_WINDOW, left: INITIAL_WINDOW, read: 0, since: Duration::ZERO }
+        Self {
+            size: INITIAL_WINDOW,
+            left: INITIAL_WINDOW,
+            read: 0,
+            since: Duration::ZERO,
+            measured: 0,
+            measuring: Duration::ZERO,
+            rate: 0,
+        }
     }
 
     /// What the peer may still send.
@@ -51,6 +69,9 @@ impl ReceiveWindow {
     pub(super) fn received(&mut self, count: u32, now: Duration) {
         if self.left == self.size {
             self.since = now;
+            if self.measured == 0 {
+                self.measuring = now;
+            }
         }
         self.left = self.left.saturating_sub(count);
     }
@@ -58,7 +79,13 @@ impl ReceiveWindow {
     /// `count` bytes were read. Says whether an update is due.
     pub(super) fn read(&mut self, count: u32) -> bool {
         self.read = self.read.saturating_add(count);
-        self.read >= self.size / 2
+        self.read >= self.due()
+    }
+
+    /// What must be read before it is granted again: half of a small window, and a quarter of one that has grown. What
+    /// was read and not granted is missing from the window, which would halve it where all of it is needed.
+    fn due(&self) -> u32 {
+        (self.size / 4).max(INITIAL_WINDOW / 2)
     }
 
     /// Bytes received so far are enough to ask whether the window should grow.
@@ -68,32 +95,54 @@ impl ReceiveWindow {
 
     /// The delta to grant now, 0 for none yet; grows or shrinks the window first.
     pub(super) fn update(&mut self, budget: &mut Budget, now: Duration) -> u32 {
-        if self.read < self.size / 2 {
+        if self.read < self.due() {
             return 0;
         }
-        let took = now.saturating_sub(self.since);
-        let waiting = self.size - self.left - self.read;
-        let old = self.size;
-        if let Some(round_trip) = budget.round_trip
-            && took < round_trip.max(ROUND_TRIP_FLOOR) * 2
-            && waiting <= self.size / 4
-        {
+        let delta = if self.is_too_small(budget, now) {
             let wanted = self.size.saturating_mul(2).min(budget.max_window.max(self.size)) - self.size;
             let grown = wanted.min(u32::try_from(budget.left).unwrap_or(u32::MAX));
             self.size += grown;
             budget.left -= grown as usize;
-        } else if took > SHRINK_AFTER && self.size > INITIAL_WINDOW {
+            self.read + grown
+        } else if now.saturating_sub(self.since) > SHRINK_AFTER && self.size > INITIAL_WINDOW {
             // No more than was read can be taken back: the rest is granted already.
             let shrunk = (self.size - (self.size / 2).max(INITIAL_WINDOW)).min(self.read);
             self.size -= shrunk;
             budget.left += shrunk as usize;
-        }
-        let delta =
-            if self.size >= old { self.read + (self.size - old) } else { self.read - (old - self.size) };
+            self.rate = 0;
+            self.read - shrunk
+        } else {
+            self.read
+        };
         self.left += delta;
         self.read = 0;
         self.since = now;
         delta
+    }
+
+    /// Whether the window holds the peer back, as far as what was read lately tells.
+    fn is_too_small(&mut self, budget: &Budget, now: Duration) -> bool {
+        self.measured += u64::from(self.read);
+        let took = now.saturating_sub(self.measuring);
+        let Some(round_trip) = budget.round_trip else { return false };
+        let easy = self.size < EASY;
+        if took < if easy { MEASURE_EASY.max(round_trip) } else { MEASURE_MIN.max(round_trip * 4) } {
+            return false;
+        }
+        let per = |time: Duration| {
+            u64::try_from(u128::from(self.measured) * time.as_nanos() / took.as_nanos().max(1))
+                .unwrap_or(u64::MAX)
+        };
+        let rate = per(Duration::from_secs(1));
+        let tight = per(round_trip * 2) >= u64::from(self.size);
+        self.measured = 0;
+        self.measuring = now;
+        // A window that was too small lets twice as much pass when it is doubled.
+        let helped = rate >= self.rate + self.rate / 5 * 2;
+        if tight && helped && !easy {
+            self.rate = rate;
+        }
+        tight && helped
     }
 
     /// Gives back what the window holds of the budget.

@@ -1,5 +1,7 @@
 //! Receive windows: when they are granted, grow and shrink.
 
+use std::collections::VecDeque;
+
 use super::*;
 use crate::INITIAL_WINDOW;
 
@@ -63,41 +65,106 @@ fn bulk_without_a_known_round_trip_asks_for_one() {
     assert_eq!(engine.budget.round_trip, Some(30 * MS));
 }
 
-#[test]
-fn a_window_grows_while_half_of_it_lasts_less_than_two_round_trips() {
+/// A sender that always has more, over a path of this round trip and rate, for this long. Gives the window and the
+/// bytes that passed in the last second. `learnt` is the round trip that pings show, which the load may lengthen.
+fn over_path(round_trip: Duration, per_ms: usize, learnt: Duration, lasts: Duration) -> (u32, usize) {
     let (mut engine, key) = with_stream();
-    engine.learn_round_trip(20 * MS);
-    let mut now = 10 * MS;
-    for _ in 0..32 {
-        stream_in(&mut engine, key, 1, 128 << 10, now, true);
-        now += 30 * MS;
+    engine.learn_round_trip(learnt);
+    let (mut now, mut credit) = (START, INITIAL_WINDOW as usize);
+    let mut coming = VecDeque::new();
+    let mut granted: VecDeque<(Duration, usize)> = VecDeque::new();
+    let mut passed = 0;
+    while now < lasts {
+        now += MS / 4;
+        while granted.front().is_some_and(|(at, _)| *at <= now) {
+            credit += granted.pop_front().unwrap().1;
+        }
+        let count = credit.min(per_ms / 4);
+        credit -= count;
+        coming.push_back((now + round_trip / 2, count));
+        while coming.front().is_some_and(|(at, _)| *at <= now) {
+            let (_, count) = coming.pop_front().unwrap();
+            let mut bytes = Header::data(1, u32::try_from(count).unwrap()).encode().to_vec();
+            bytes.resize(bytes.len() + count, 0);
+            feed(&mut engine, &bytes, now).unwrap();
+            read_all(&mut engine, key);
+            if now + Duration::from_secs(1) >= lasts {
+                passed += count;
+            }
+        }
+        for header in headers(&sent(&mut engine, now)) {
+            if header.kind == Kind::WindowUpdate {
+                granted.push_back((now + round_trip / 2, header.length as usize));
+            }
+        }
     }
-    assert_eq!(window(&engine, key), 256 << 11 << 1, "128 KiB in 30 ms: grown until half lasts 60 ms");
+    (window(&engine, key), passed)
+}
+
+#[test]
+fn a_window_grows_to_what_a_long_path_needs() {
+    // 200 Mb/s and 100 ms: 2.5 MB are under way.
+    let (window, passed) = over_path(100 * MS, 25_000, 100 * MS, Duration::from_secs(5));
+    assert!((3 << 20..=6 << 20).contains(&window), "{window}");
+    assert!(passed >= 24_000_000, "{passed} bytes in the last second");
+}
+
+#[test]
+fn a_window_that_a_short_path_does_not_need_stays_small() {
+    // 2 Gb/s and 1 ms.
+    let (window, passed) = over_path(MS, 250_000, MS, Duration::from_secs(2));
+    assert!(window <= 1 << 20, "{window}");
+    assert!(passed >= 240_000_000, "{passed} bytes in the last second");
+}
+
+#[test]
+fn a_round_trip_that_the_load_lengthens_does_not_inflate_the_window() {
+    let (window, _) = over_path(MS, 250_000, 50 * MS, Duration::from_secs(2));
+    assert!(window <= 1 << 20, "{window}");
+}
+
+#[test]
+fn a_slow_stream_keeps_its_first_window() {
+    let (window, _) = over_path(100 * MS, 500, 100 * MS, Duration::from_secs(5));
+    assert_eq!(window, INITIAL_WINDOW);
 }
 
 #[test]
 fn a_window_grows_to_6_mib_at_most() {
-    let (mut engine, key) = with_stream();
-    engine.learn_round_trip(20 * MS);
-    stream_in(&mut engine, key, 1, 64 << 20, 10 * MS, true);
-    assert_eq!(window(&engine, key), 6 << 20);
+    let (mut engine, key) = grown(1);
+    assert_eq!(window(&engine, key[0]), 6 << 20);
+    engine.reset(key[0]);
+    assert_eq!(engine.budget.left, 16 << 20);
+}
+
+/// Streams that took in ever more, as if over a very long path.
+fn grown(count: u32) -> (Engine, Vec<StreamKey>) {
+    let mut engine = server();
+    let mut now = START;
+    engine.learn_round_trip(500 * MS);
+    let mut keys = Vec::new();
+    for id in 0..count {
+        let id = 1 + 2 * id;
+        feed_header(&mut engine, Header::window(id, Flags::SYN, 0)).unwrap();
+        let key = engine.accept().unwrap();
+        sent(&mut engine, now);
+        for doubled in 0..7 {
+            stream_in(&mut engine, key, id, (1 << 20) << doubled, now, true);
+            now += Duration::from_secs(2);
+            // Not a second passes without an answer.
+            feed(&mut engine, &Header::data(99, 0).encode(), now).unwrap();
+            stream_in(&mut engine, key, id, (1 << 20) << doubled, now, true);
+        }
+        keys.push(key);
+    }
+    (engine, keys)
 }
 
 #[test]
 fn the_budget_bounds_all_windows_and_comes_back() {
-    let mut engine = server();
-    engine.learn_round_trip(20 * MS);
-    let mut keys = Vec::new();
-    for id in 0..50 {
-        feed_header(&mut engine, Header::window(1 + 2 * id, Flags::SYN, 0)).unwrap();
-        keys.push(engine.accept().unwrap());
-        sent(&mut engine, START);
-    }
-    for (index, key) in keys.iter().enumerate() {
-        stream_in(&mut engine, *key, 1 + 2 * u32::try_from(index).unwrap(), 16 << 20, 10 * MS, true);
-    }
+    let (mut engine, keys) = grown(6);
     let total: usize = keys.iter().map(|key| window(&engine, *key) as usize).sum();
-    assert_eq!(total, 50 * (256 << 10) + (16 << 20));
+    assert_eq!(total, 6 * (256 << 10) + (16 << 20));
     for key in keys {
         engine.reset(key);
     }
@@ -106,16 +173,15 @@ fn the_budget_bounds_all_windows_and_comes_back() {
 
 #[test]
 fn a_window_that_is_not_used_shrinks_again() {
-    let (mut engine, key) = with_stream();
-    engine.learn_round_trip(20 * MS);
-    stream_in(&mut engine, key, 1, 64 << 20, 10 * MS, true);
-    let mut now = 10 * MS;
+    let (mut engine, keys) = grown(1);
+    let mut now = Duration::from_secs(100);
     for _ in 0..200 {
         now += Duration::from_secs(4);
-        stream_in(&mut engine, key, 1, 128 << 10, now, true);
+        stream_in(&mut engine, keys[0], 1, 128 << 10, now, true);
     }
-    assert!(window(&engine, key) <= 1 << 20, "{}", window(&engine, key));
-    assert_eq!(engine.budget.left + window(&engine, key) as usize, (16 << 20) + (256 << 10));
+    let window = window(&engine, keys[0]);
+    assert!(window < 2 << 20, "{window}");
+    assert_eq!(engine.budget.left + window as usize, (16 << 20) + (256 << 10));
 }
 
 #[test]
