@@ -23,6 +23,9 @@ pub mod client;
 pub mod common;
 mod decode;
 pub mod feature;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod legacy;
 pub mod load;
 pub mod plugin;
