@@ -94,9 +94,11 @@ fn ours(role: Role) -> Result<PathBuf> {
 
 /// `target/debug` or `target/release`, with both programs in it.
 fn build() -> Result<PathBuf> {
-    let test = env::current_exe().context("find this test")?;
-    let folder =
-        test.parent().and_then(|deps| deps.parent()).context("a test lies in target/<profile>/deps")?;
+    let this = env::current_exe().context("find this program")?;
+    let mut folder = this.parent().context("a program lies in a folder")?;
+    if folder.ends_with("deps") {
+        folder = folder.parent().context("tests lie in target/<profile>/deps")?;
+    }
     let release = folder.file_name().is_some_and(|name| name == "release");
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--quiet", "-p", "frps", "-p", "frpc"]);

@@ -1,0 +1,94 @@
+//! The rows of the table: what is measured, in which unit, and which way is better.
+
+/// One figure of one subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Row {
+    BulkUp,
+    BulkDown,
+    BulkEight,
+    CpuUp,
+    CpuDown,
+    CpuEight,
+    Requests,
+    RequestP50,
+    RequestP99,
+    RequestCpu,
+    Connections,
+    ConnectionCpu,
+    IdleConnection,
+    IdleMemory,
+    Start,
+}
+
+impl Row {
+    /// Every row, in the order of the report.
+    pub(crate) const ALL: [Self; 15] = [
+        Self::BulkUp,
+        Self::BulkDown,
+        Self::BulkEight,
+        Self::CpuUp,
+        Self::CpuDown,
+        Self::CpuEight,
+        Self::Requests,
+        Self::RequestP50,
+        Self::RequestP99,
+        Self::RequestCpu,
+        Self::Connections,
+        Self::ConnectionCpu,
+        Self::IdleConnection,
+        Self::IdleMemory,
+        Self::Start,
+    ];
+
+    /// The word that chooses it on the command line, where a beginning chooses all that begin so.
+    pub(crate) fn slug(self) -> &'static str {
+        self.texts().0
+    }
+
+    /// What the report calls it, with its unit.
+    pub(crate) fn title(self) -> &'static str {
+        self.texts().1
+    }
+
+    fn texts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::BulkUp => ("bulk-up", "bulk, 1 stream up, Gb/s"),
+            Self::BulkDown => ("bulk-down", "bulk, 1 stream down, Gb/s"),
+            Self::BulkEight => ("bulk-eight", "bulk, 8 streams up, Gb/s"),
+            Self::CpuUp => ("cpu-up", "CPU s/GB, 1 stream up"),
+            Self::CpuDown => ("cpu-down", "CPU s/GB, 1 stream down"),
+            Self::CpuEight => ("cpu-eight", "CPU s/GB, 8 streams up"),
+            Self::Requests => ("requests", "keep-alive requests/s"),
+            Self::RequestP50 => ("request-p50", "keep-alive p50, ms"),
+            Self::RequestP99 => ("request-p99", "keep-alive p99, ms"),
+            Self::RequestCpu => ("request-cpu", "CPU µs per request"),
+            Self::Connections => ("connections", "new connections/s"),
+            Self::ConnectionCpu => ("connection-cpu", "CPU µs per new connection"),
+            Self::IdleConnection => ("idle-connection", "KiB per idle connection"),
+            Self::IdleMemory => ("idle-memory", "idle memory, MiB"),
+            Self::Start => ("start", "time to start, ms"),
+        }
+    }
+
+    /// Whether a larger figure is the better one.
+    pub(crate) fn more_is_better(self) -> bool {
+        matches!(
+            self,
+            Self::BulkUp | Self::BulkDown | Self::BulkEight | Self::Requests | Self::Connections
+        )
+    }
+
+    /// The figure as the report prints it.
+    pub(crate) fn format(self, value: f64) -> String {
+        match self {
+            Self::Requests | Self::Connections | Self::ConnectionCpu => format!("{value:.0}"),
+            Self::RequestCpu | Self::IdleConnection | Self::IdleMemory | Self::Start => {
+                format!("{value:.1}")
+            }
+            Self::CpuUp | Self::CpuDown | Self::CpuEight => format!("{value:.3}"),
+            Self::BulkUp | Self::BulkDown | Self::BulkEight | Self::RequestP50 | Self::RequestP99 => {
+                format!("{value:.2}")
+            }
+        }
+    }
+}

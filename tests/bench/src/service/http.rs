@@ -1,0 +1,51 @@
+//! A small HTTP service: every GET gets the same answer; `/once` ends the connection after it.
+
+use memchr::memmem;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// A request that leaves the connection open.
+pub(crate) const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n";
+/// A request after whose answer the service ends the connection.
+pub(crate) const REQUEST_ONCE: &[u8] = b"GET /once HTTP/1.1\r\nHost: bench\r\n\r\n";
+/// The one answer.
+pub(crate) const ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!";
+
+/// Room for a request's head; wrk's is about 40 bytes.
+const HEAD: usize = 2048;
+
+/// Serves whoever connects.
+pub(crate) async fn serve(listener: TcpListener) {
+    let mut connections = JoinSet::new();
+    loop {
+        if let Ok((peer, _)) = listener.accept().await {
+            connections.spawn(answer(peer));
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn answer(mut peer: TcpStream) {
+    let _ = peer.set_nodelay(true);
+    let mut buffer = [0; HEAD];
+    let mut filled = 0;
+    loop {
+        let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) else { return };
+        let Ok(read @ 1..) = peer.read(room).await else { return };
+        filled += read;
+        while let Some(at) = memmem::find(buffer.get(..filled).unwrap_or_default(), b"\r\n\r\n") {
+            let last = buffer.starts_with(b"GET /once");
+            if peer.write_all(ANSWER).await.is_err() {
+                return;
+            }
+            if last {
+                let _ = peer.shutdown().await;
+                return;
+            }
+            buffer.copy_within(at + 4..filled, 0);
+            filled -= at + 4;
+        }
+    }
+}

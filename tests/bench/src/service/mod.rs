@@ -1,0 +1,49 @@
+//! The local services behind every tunnel, in a thread of their own.
+
+pub(crate) mod bulk;
+pub(crate) mod http;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use anyhow::{Context, Result};
+use tokio::net::TcpListener;
+use tokio::runtime;
+
+use crate::ports;
+
+/// The services, which serve until this process ends.
+#[derive(Debug)]
+pub(crate) struct Services {
+    /// Where requests are answered.
+    pub(crate) http: u16,
+    /// Where bulk is taken and given by our own load.
+    pub(crate) bulk: u16,
+    received: Arc<AtomicU64>,
+}
+
+impl Services {
+    /// Starts them on free ports.
+    ///
+    /// # Errors
+    /// No port, or no thread.
+    pub(crate) fn start() -> Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let (http, bulk) = (ports::free(), ports::free());
+        let received = Arc::new(AtomicU64::new(0));
+        let bind = |port| TcpListener::bind(("127.0.0.1", port));
+        let listeners = runtime.block_on(async { Ok::<_, std::io::Error>((bind(http).await?, bind(bulk).await?)) });
+        let (requests, transfers) = listeners.context("listen for the services")?;
+        let counter = Arc::clone(&received);
+        thread::Builder::new().name("services".to_owned()).spawn(move || {
+            runtime.block_on(async { tokio::join!(http::serve(requests), bulk::serve(transfers, counter)) })
+        })?;
+        Ok(Self { http, bulk, received })
+    }
+
+    /// Bytes that the bulk service has received so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}
