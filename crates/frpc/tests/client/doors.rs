@@ -1,0 +1,51 @@
+//! What guards a door and is not built yet stops the program before it dials.
+
+use crate::support::{Frpc, Frps, Text};
+
+async fn refused(text: Text) -> String {
+    Frpc::start(text.setup()).end().await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_method_of_authentication_that_is_not_built_stops_the_program() {
+    let frps = Frps::start().await;
+    let oidc = Text::new(&frps)
+        .line("auth.method = \"oidc\"")
+        .line("auth.oidc.clientID = \"a\"")
+        .line("auth.oidc.clientSecret = \"b\"")
+        .line("auth.oidc.tokenEndpointURL = \"http://127.0.0.1/\"");
+    assert_eq!(refused(oidc).await, "auth.method = \"oidc\" is not supported yet by this version");
+}
+
+#[tokio::test]
+async fn a_transport_that_is_not_built_stops_the_program() {
+    let frps = Frps::start().await;
+    for protocol in ["kcp", "quic", "websocket", "wss"] {
+        let text = Text::with_token(&frps).line(&format!("transport.protocol = \"{protocol}\""));
+        let expected = format!("transport.protocol = \"{protocol}\" is not supported yet by this version");
+        assert_eq!(refused(text).await, expected);
+    }
+    let v2 = Text::with_token(&frps).line("transport.wireProtocol = \"v2\"");
+    assert_eq!(refused(v2).await, "transport.wireProtocol = \"v2\" is not supported yet by this version");
+}
+
+#[tokio::test]
+async fn a_proxy_on_the_way_stops_the_program() {
+    const TEXT: &str =
+        "transport.proxyURL, or http_proxy in the environment, is not supported yet by this version";
+    let frps = Frps::start().await;
+    let text = Text::with_token(&frps).line("transport.proxyURL = \"socks5://127.0.0.1:1\"");
+    assert_eq!(refused(text).await, TEXT);
+    let setup = Text::with_token(&frps).setup_in(&[("http_proxy", "http://127.0.0.1:1")]);
+    assert_eq!(Frpc::start(setup).end().await.unwrap_err(), TEXT);
+}
+
+#[tokio::test]
+async fn an_admin_interface_warns_and_the_program_runs() {
+    let log = crate::support::Log::capture();
+    let mut frps = Frps::start().await;
+    let frpc = Text::with_token(&frps).line("webServer.port = 7400").start();
+    frps.accept("0123456789abcdef").await;
+    assert!(log.has("WARN webServer is not supported yet by this version"));
+    frpc.stop().await;
+}

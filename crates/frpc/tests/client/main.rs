@@ -1,0 +1,18 @@
+//! The client against a scripted server, and local services that do as they are told, over loopback.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure here is the test's")]
+
+mod support;
+
+mod doors;
+mod ending;
+mod health;
+mod heartbeats;
+mod logins;
+mod mux;
+mod proxies;
+mod streams;
+mod tls;
+mod tokens;
+mod udp;
+mod work_conns;

@@ -1,0 +1,48 @@
+//! What the tests stand on: a server that does what a test tells it to and nothing by itself, a running client, its
+//! log, and local services.
+
+mod client;
+mod local;
+mod log;
+mod server;
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+pub(crate) use client::{Frpc, Text};
+pub(crate) use local::{Echo, HttpService, UdpEcho};
+pub(crate) use log::Log;
+pub(crate) use server::{Control, Frps};
+
+pub(crate) const TOKEN: &str = "secret";
+/// After this a test has failed: nothing here takes so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for what must come.
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("nothing happened for a long time")
+}
+
+pub(crate) async fn say(stream: &mut (impl AsyncWrite + Unpin), text: &str) {
+    soon(stream.write_all(text.as_bytes())).await.unwrap();
+    soon(stream.flush()).await.unwrap();
+}
+
+pub(crate) async fn hear(stream: &mut (impl AsyncRead + Unpin), text: &str) {
+    let mut got = vec![0; text.len()];
+    soon(stream.read_exact(&mut got)).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&got), text);
+}
+
+/// Waits for the end of a stream that has nothing more to say, however it ends.
+pub(crate) async fn closed(stream: &mut (impl AsyncRead + Unpin)) {
+    let mut byte = [0];
+    let read = soon(stream.read(&mut byte)).await;
+    assert!(matches!(read, Ok(0) | Err(_)), "a byte came: {byte:?}");
+}
+
+/// Waits for the end of a stream in good order.
+pub(crate) async fn ended(stream: &mut (impl AsyncRead + Unpin)) {
+    assert_eq!(soon(stream.read(&mut [0])).await.unwrap(), 0);
+}

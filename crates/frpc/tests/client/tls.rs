@@ -1,0 +1,49 @@
+//! TLS towards the server.
+
+use frp_net::tls::{ServerTls, ServerTlsOptions};
+
+use crate::support::{Echo, Frps, Log, Text, hear, say};
+
+async fn tls_server() -> Frps {
+    Frps::start_tls(ServerTls::new(&ServerTlsOptions::default()).unwrap()).await
+}
+
+#[tokio::test]
+async fn control_and_work_connections_are_encrypted() {
+    for disable_first_byte in [true, false] {
+        let echo = Echo::start().await;
+        let mut frps = tls_server().await;
+        let text = Text::with_token(&frps)
+            .replace("transport.tls.enable = false", "transport.tls.enable = true")
+            .line(&format!("transport.tls.disableCustomTLSFirstByte = {disable_first_byte}"))
+            .tcp("web", echo.port, "");
+        let frpc = text.start();
+        // The scripted server takes nothing but TLS.
+        let mut control = frps.accept("0123456789abcdef").await;
+        control.start().await;
+        let mut user = frps.user(&mut control, "web").await;
+        say(&mut user, "hello").await;
+        hear(&mut user, "hello").await;
+        frpc.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_read_fail_the_login() {
+    let mut log = Log::capture();
+    let frps = tls_server().await;
+    let text = Text::with_token(&frps)
+        .replace("transport.tls.enable = false", "transport.tls.enable = true")
+        .line("transport.tls.trustedCaFile = \"/nonexistent/ca.pem\"");
+    let error = text.start().end().await.unwrap_err();
+    assert_eq!(
+        error,
+        "login to the server failed: open /nonexistent/ca.pem: no such file or directory. With loginFailExit \
+         enabled, no additional retries will be attempted"
+    );
+    log.line(
+        "WARN fail to build tls configuration, err: open /nonexistent/ca.pem: no such file or directory",
+    )
+    .await;
+    log.line("WARN connect to server error: open /nonexistent/ca.pem: no such file or directory").await;
+}
