@@ -55,6 +55,21 @@ fn endless_work_ends_in_an_error() {
 }
 
 #[test]
+fn long_precisions_are_filled_with_zeros() {
+    let zeros = |count| "0".repeat(count);
+    for (verb, value, expected) in [
+        ("%.100000f", "1.5", format!("1.5{}", zeros(99_999))),
+        ("%.100000e", "1.5", format!("1.5{}e+00", zeros(99_999))),
+        ("%.100000g", "1.5", "1.5".to_owned()),
+        ("%.100000U", "1", format!("U+{}1", zeros(99_999))),
+        ("%.100000d", "1", format!("{}1", zeros(99_999))),
+    ] {
+        let text = format!("{{{{ printf \"{verb}\" {value} }}}}");
+        assert!(render(&text, &values(), FunctionSet::V1) == Ok(expected), "{verb}");
+    }
+}
+
+#[test]
 fn depth_is_bounded() {
     assert_eq!(
         error("{{ define `t` }}{{ template `t` . }}{{ end }}{{ template `t` . }}"),

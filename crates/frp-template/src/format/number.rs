@@ -60,7 +60,9 @@ impl Printer {
     fn code_point(&mut self, magnitude: u64, negative: bool) {
         let code = if negative { magnitude.wrapping_neg() } else { magnitude };
         let digits = self.flags.precision.unwrap_or(4).max(4);
-        let mut text = format!("U+{code:0digits$X}");
+        let code_digits = format!("{code:X}");
+        let zeros = "0".repeat(digits.saturating_sub(code_digits.len()));
+        let mut text = format!("U+{zeros}{code_digits}");
         let described = u32::try_from(code).ok().and_then(char::from_u32).map(describe);
         if let Some((_, c)) =
             described.as_ref().and_then(|text| text.split_once(' ')).filter(|_| self.flags.sharp)
@@ -76,7 +78,7 @@ impl Printer {
         let text = match verb {
             'v' | 'g' | 'G' => general(number, precision),
             'e' | 'E' => exponential(number, precision.unwrap_or(6)),
-            'f' | 'F' => format!("{:.*}", precision.unwrap_or(6), number.abs()),
+            'f' | 'F' => fixed(number, precision.unwrap_or(6)),
             _ => return self.bad_verb(value, verb),
         };
         let text = match number {
@@ -128,9 +130,21 @@ fn character(magnitude: u64, negative: bool) -> char {
     code.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
+/// No float has more digits than this behind its point; only zeros follow. Rust takes no precision above 65,535.
+const MOST_DIGITS: usize = 1100;
+
+/// A plain number with so many digits behind the point.
+fn fixed(number: f64, precision: usize) -> String {
+    let zeros = "0".repeat(precision.saturating_sub(MOST_DIGITS));
+    format!("{:.*}{zeros}", precision.min(MOST_DIGITS), number.abs())
+}
+
 /// Go's exponents have a sign and two digits.
 fn exponential(number: f64, precision: usize) -> String {
-    go_exponent(&format!("{:.precision$e}", number.abs()))
+    let text = format!("{:.*e}", precision.min(MOST_DIGITS), number.abs());
+    let zeros = "0".repeat(precision.saturating_sub(MOST_DIGITS));
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    go_exponent(&format!("{mantissa}{zeros}e{exponent}"))
 }
 
 fn go_exponent(text: &str) -> String {
@@ -148,7 +162,8 @@ fn general(number: f64, precision: Option<usize>) -> String {
     // One digit, a point, the others, and the exponent.
     let text = match precision {
         None => format!("{number:e}"),
-        Some(precision) => format!("{:.*e}", precision.max(1) - 1, number),
+        // Zeros at the end go anyway.
+        Some(precision) => format!("{:.*e}", precision.clamp(1, MOST_DIGITS) - 1, number),
     };
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
