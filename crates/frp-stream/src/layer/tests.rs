@@ -197,6 +197,16 @@ async fn golden_cipher_and_snappy_streams() {
 }
 
 #[tokio::test]
+async fn what_stands_before_a_damaged_chunk_is_read() {
+    // A chunk that says hello, and one of a reserved type, in one piece.
+    let wire = hex("ff060000734e6150705901090000bb1f1c1968656c6c6f 0200000000");
+    let mut snappy = Snappy::new(Script::new(&wire));
+    let mut plain = Vec::new();
+    assert_eq!(snappy.read_to_end(&mut plain).await.unwrap_err().to_string(), "snappy: unsupported input");
+    assert_eq!(plain, b"hello");
+}
+
+#[tokio::test]
 async fn two_streams_never_begin_with_the_same_iv() {
     let mut ivs = Vec::new();
     for _ in 0..2 {

@@ -96,13 +96,14 @@ impl<S: Io> AsyncRead for Snappy<S> {
             }
             // A view of the unfilled part, so that "anything decoded" is "anything filled".
             let mut part = ReadBuf::new(buf.initialize_unfilled());
-            let needed = this.decode(&mut part).map_err(invalid_data)?;
+            let needed = this.decode(&mut part);
             let decoded = part.filled().len();
             if decoded > 0 {
+                // What stands before a fault counts; the fault is found again.
                 buf.advance(decoded);
                 return Poll::Ready(Ok(()));
             }
-            if let Some(needed) = needed
+            if let Some(needed) = needed.map_err(invalid_data)?
                 && ready!(this.input.poll_fill(cx, &mut this.inner, needed))? == 0
             {
                 // Between two chunks a stream may end, inside one it may not.
