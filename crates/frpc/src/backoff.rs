@@ -143,6 +143,6 @@ mod tests {
             last = backoff.after(Duration::ZERO);
         }
         assert_eq!(last, RECONNECT_CAP);
-        assert_eq!(backoff.after(STEADY), Duration::ZERO, "a steady session forgives");
+        assert_eq!(backoff.after(STEADY), Duration::ZERO, "a session that served forgives");
     }
 }

@@ -25,7 +25,7 @@ use crate::visitor::{self, VisitorSpec};
 
 /// Work connections of one client that may wait for the server to start them, besides those that the server keeps
 /// ready ([`ClientOptions::pool_count`]): what users that come at one moment need, and what a server gone mad can cost.
-const PENDING_WORK_CONNECTIONS: usize = 1024;
+pub(crate) const PENDING_WORK_CONNECTIONS: usize = 1024;
 /// The largest pool that room is made for.
 const MAX_POOL: usize = 65_536;
 
@@ -34,7 +34,7 @@ const MAX_POOL: usize = 65_536;
 const STOP_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// What the client as a whole is set to, apart from the way to the server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ClientOptions {
     /// `user`: the prefix of all names on the wire.
     pub(crate) user: String,
@@ -65,6 +65,25 @@ pub(crate) struct Shared {
     pub(crate) shutdown: CancellationToken,
 }
 
+impl Shared {
+    pub(crate) fn new(
+        options: ClientOptions,
+        auth: ClientAuth,
+        resolver: Arc<Resolver>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let pool = usize::try_from(options.pool_count).unwrap_or(0).min(MAX_POOL);
+        Self {
+            options,
+            auth,
+            resolver,
+            pending_work_connections: Arc::new(Semaphore::new(PENDING_WORK_CONNECTIONS + pool)),
+            work_connections: TaskTracker::new(),
+            shutdown,
+        }
+    }
+}
+
 /// One configured client.
 pub(crate) struct Client {
     shared: Arc<Shared>,
@@ -83,15 +102,7 @@ impl Client {
         visitors: Vec<VisitorSpec>,
         shutdown: CancellationToken,
     ) -> Self {
-        let pool = usize::try_from(options.pool_count).unwrap_or(0).min(MAX_POOL);
-        let shared = Arc::new(Shared {
-            options,
-            auth,
-            resolver,
-            pending_work_connections: Arc::new(Semaphore::new(PENDING_WORK_CONNECTIONS + pool)),
-            work_connections: TaskTracker::new(),
-            shutdown,
-        });
+        let shared = Arc::new(Shared::new(options, auth, resolver, shutdown));
         let specs = specs.into_iter().map(Arc::new).collect();
         Self { shared, connector: Arc::new(connector), specs, visitors }
     }

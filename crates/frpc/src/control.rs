@@ -229,3 +229,6 @@ async fn overdue(session: &Session) {
         sleep(PONG_CHECK).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,21 +71,25 @@ pub(crate) async fn log_in(
 ) -> Result<LoggedIn, LoginError> {
     let connection = connector.connect().await?;
     let mut stream = connection.open().await?.stream;
-    let message = login_message(shared, run_id).await?;
-    let (login, bytes) = ClientLogin::start(message, shared.auth.encryption_secret().as_bytes())?;
-    let Accepted { response, channel } =
-        match timeout(ANSWER_TIMEOUT, exchange(&mut stream, login, &bytes)).await {
-            Ok(Err(LoginError::Broken(_))) if connection.is_closed() => {
-                return Err(LoginError::Broken("session shutdown".to_owned()));
-            }
-            Ok(result) => result?,
-            Err(_) => return Err(LoginError::Timeout),
-        };
-    let (reader, writer) = match channel {
+    let login = login_message(shared, run_id).await?;
+    let accepted = match ask(&mut stream, login, shared.auth.encryption_secret().as_bytes()).await {
+        // The end of the whole says more than that of the stream.
+        Err(LoginError::Broken(_)) if connection.is_closed() => {
+            return Err(LoginError::Broken("session shutdown".to_owned()));
+        }
+        result => result?,
+    };
+    let (reader, writer) = match accepted.channel {
         Channel::V1 { key } => control_channel(stream, &key),
         _ => return Err(LoginError::Broken("the channel of the login is not known here".to_owned())),
     };
-    Ok(LoggedIn { run_id: response.run_id, connection, reader, writer })
+    Ok(LoggedIn { run_id: accepted.response.run_id, connection, reader, writer })
+}
+
+/// Sends the login and waits for the answer, all within [`ANSWER_TIMEOUT`].
+async fn ask(stream: &mut Stream, login: Login, token: &[u8]) -> Result<Accepted, LoginError> {
+    let (login, bytes) = ClientLogin::start(login, token)?;
+    timeout(ANSWER_TIMEOUT, exchange(stream, login, &bytes)).await.unwrap_or(Err(LoginError::Timeout))
 }
 
 /// Sends the login and feeds the answer to the machine, never a byte beyond it.
@@ -153,5 +157,55 @@ fn go_arch() -> &'static str {
         "powerpc64" => "ppc64",
         "loongarch64" => "loong64",
         arch => arch,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    fn asking(capacity: usize) -> (impl Future<Output = Result<Accepted, LoginError>>, DuplexStream) {
+        let (near, far) = duplex(capacity);
+        let mut stream = Stream::boxed(near);
+        (async move { ask(&mut stream, Login::default(), b"token").await }, far)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_answer_is_given_up_after_ten_seconds() {
+        let began = Instant::now();
+        let (asking, _far) = asking(4096);
+        assert!(matches!(asking.await, Err(LoginError::Timeout)));
+        assert_eq!(began.elapsed(), ANSWER_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_takes_no_login_is_given_up_after_ten_seconds() {
+        let began = Instant::now();
+        let (asking, _far) = asking(1);
+        assert!(matches!(asking.await, Err(LoginError::Timeout)));
+        assert_eq!(began.elapsed(), ANSWER_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_in_drops_gains_no_time() {
+        let began = Instant::now();
+        let (asking, mut far) = asking(4096);
+        let drip = async {
+            for byte in b"1\0\0\0\0\0\0\0\x20" {
+                far.write_all(&[*byte]).await.unwrap();
+                sleep(Duration::from_secs(2)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            result = asking => assert!(matches!(result, Err(LoginError::Timeout))),
+            () = drip => {}
+        }
+        assert_eq!(began.elapsed(), ANSWER_TIMEOUT);
     }
 }

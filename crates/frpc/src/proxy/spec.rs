@@ -167,7 +167,40 @@ impl ProxyProtocol {
 
 #[cfg(test)]
 mod tests {
+    use frp_config::proxy::ProxyType;
+    use frp_proto::crypto::key;
+
     use super::*;
+
+    fn limiter(mode: &str) -> [Option<Arc<RateLimiter>>; 2] {
+        let mut config = ProxyConfig::new(ProxyType::Tcp);
+        config.base_mut().transport.bandwidth_limit = "1MB".parse().unwrap();
+        mode.clone_into(&mut config.base_mut().transport.bandwidth_limit_mode);
+        let common = Common {
+            user: "",
+            key: &key::derive(b""),
+            relay: RelayOptions::default(),
+            udp_packet_size: 1500,
+            resolver: &Arc::new(Resolver::system()),
+        };
+        let spec = ProxySpec::new(&config, &common);
+        [(), ()].map(|()| match &spec.kind {
+            Kind::Stream(options) => options.clone().layers.limiter.map(|(limiter, _)| limiter),
+            _ => panic!("no stream proxy"),
+        })
+    }
+
+    #[test]
+    fn all_connections_and_sessions_of_a_proxy_share_one_limit() {
+        let [Some(one), Some(other)] = limiter("client") else { panic!("no limit") };
+        assert!(Arc::ptr_eq(&one, &other));
+        assert_eq!(one.bytes_per_second(), 1 << 20);
+    }
+
+    #[test]
+    fn what_the_server_limits_is_not_limited_twice() {
+        assert!(limiter("server").iter().all(Option::is_none));
+    }
 
     fn start(src: &str, src_port: u16, dst: &str) -> StartWorkConn {
         StartWorkConn {

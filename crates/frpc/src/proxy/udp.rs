@@ -119,3 +119,62 @@ fn header(ProxyProtocol(version): ProxyProtocol) -> HeaderFn {
         proxy_protocol::udp_header(version, user.to_socket_addr()?, local).ok()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use frp_proto::msg::Message;
+    use frp_stream::Stream;
+    use frp_stream::message::read_message;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio::task::JoinSet;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn proxy(local_ip: &str) -> Arc<UdpProxy> {
+        Arc::new(UdpProxy::new(UdpOptions {
+            local_ip: local_ip.to_owned(),
+            local_port: 53,
+            layers: Layers::default(),
+            proxy_protocol: None,
+            packet_size: 1500,
+            resolver: Arc::new(Resolver::system()),
+        }))
+    }
+
+    fn work() -> (ServerStream, DuplexStream) {
+        let (near, far) = duplex(1024);
+        let local = SocketAddr::from(([127, 0, 0, 1], 1));
+        (ServerStream { stream: Stream::boxed(near), local, remote: local }, far)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_server_is_shown_every_thirty_seconds_that_we_are_there() {
+        let (near, mut far) = work();
+        let mut serving = JoinSet::new();
+        let proxy = proxy("127.0.0.1");
+        serving.spawn(async move { proxy.serve(near).await });
+        let began = Instant::now();
+        for number in 1..=3 {
+            assert!(matches!(read_message(&mut far).await, Ok(Message::Ping(_))));
+            assert_eq!(began.elapsed(), number * Duration::from_secs(30));
+        }
+        drop(far);
+        serving.join_next().await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_stopped_proxy_closes_its_work_connection_and_takes_no_other() {
+        let proxy = proxy("127.0.0.1");
+        let (near, mut far) = work();
+        let mut serving = JoinSet::new();
+        let server = Arc::clone(&proxy);
+        serving.spawn(async move { server.serve(near).await });
+        tokio::task::yield_now().await;
+        proxy.stop();
+        assert_eq!(far.read(&mut [0]).await.unwrap(), 0);
+        let (near, mut far) = work();
+        proxy.serve(near).await;
+        assert_eq!(far.read(&mut [0]).await.unwrap(), 0);
+    }
+}
