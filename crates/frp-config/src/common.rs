@@ -19,10 +19,15 @@ pub(crate) const fn default_number(number: &mut i64, default: i64) {
     }
 }
 
-/// Seconds as a duration; `None` for zero and less, which switches most timers off.
+/// The longest time that a key can mean: ten years, in seconds. Keys take any number, and a time without end cannot be
+/// added to a clock.
+const MOST_SECONDS: u64 = 10 * 365 * 24 * 60 * 60;
+
+/// Seconds as a duration, ten years at most; `None` for zero and less, which switches most timers off.
 #[must_use]
 pub fn seconds(count: i64) -> Option<Duration> {
-    u64::try_from(count).ok().filter(|count| *count > 0).map(Duration::from_secs)
+    let count = u64::try_from(count).ok().filter(|count| *count > 0)?;
+    Some(Duration::from_secs(count.min(MOST_SECONDS)))
 }
 
 table! {
@@ -183,5 +188,19 @@ table! {
         name: String = "name",
         /// The variable's value.
         value: Secret = "value",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_of_seconds_can_be_added_to_a_clock() {
+        assert_eq!(seconds(90), Some(Duration::from_secs(90)));
+        assert_eq!((seconds(0), seconds(-1), seconds(i64::MIN)), (None, None, None));
+        let longest = seconds(i64::MAX).unwrap();
+        assert_eq!(longest.as_secs(), MOST_SECONDS);
+        assert!(std::time::SystemTime::now().checked_add(longest).is_some());
     }
 }
