@@ -26,14 +26,6 @@ use crate::visitor::VisitorSpec;
 /// `transport.dialServerTimeout` where it is switched off by a negative number: a wait for a peer has a bound.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Times are cut to this, ten years: a key takes any number, and a time without end cannot be added to a clock.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-
-/// A configured time as one that a timer can be set to.
-pub(crate) fn bounded(time: Duration) -> Duration {
-    time.min(LONGEST)
-}
-
 /// What one client is to run: a configuration that was loaded, completed and checked.
 #[derive(Debug)]
 pub struct Setup {
@@ -90,7 +82,7 @@ impl Setup {
         let specs = Common {
             user: &common.user,
             key: &key,
-            relay: RelayOptions { half_close_timeout: bounded(common.transport.half_close_timeout()) },
+            relay: RelayOptions { half_close_timeout: common.transport.half_close_timeout() },
             udp_packet_size: usize::try_from(common.udp_packet_size)
                 .unwrap_or(frp_stream::udp::DEFAULT_PACKET_SIZE),
             resolver: &resolver,
@@ -135,8 +127,8 @@ fn client_options(common: &ClientConfig) -> ClientOptions {
         metadatas: (*common.metadatas).clone(),
         pool_count: common.transport.pool_count,
         login_fail_exit: common.login_fail_exit(),
-        heartbeat_interval: common.transport.heartbeat_interval().map(bounded),
-        heartbeat_timeout: common.transport.heartbeat_timeout().map(bounded),
+        heartbeat_interval: common.transport.heartbeat_interval(),
+        heartbeat_timeout: common.transport.heartbeat_timeout(),
     }
 }
 
@@ -149,13 +141,13 @@ async fn connector_options(
     Ok(ConnectorOptions {
         host: common.server_addr.clone(),
         port: u16::try_from(port).map_err(|_| SetupError::OutOfRange { key: "serverPort", value: port })?,
-        dial_timeout: bounded(transport.dial_server_timeout().unwrap_or(DIAL_TIMEOUT)),
+        dial_timeout: transport.dial_server_timeout().unwrap_or(DIAL_TIMEOUT),
         keepalive: Keepalive::from_seconds(transport.dial_server_keepalive),
         local_ip: dial::local_address(resolver, &transport.connect_server_local_ip).await,
         tls: transport.tls.enable().then(|| tls_options(common)),
         custom_tls_first_byte: !transport.tls.disable_custom_tls_first_byte(),
         mux: transport.tcp_mux().then(|| frp_mux::Config {
-            keepalive_interval: transport.tcp_mux_keepalive_interval().map(bounded),
+            keepalive_interval: transport.tcp_mux_keepalive_interval(),
             // A server opens no streams towards a client.
             inbound_limit: 0,
             ..frp_mux::Config::default()

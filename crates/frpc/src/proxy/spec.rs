@@ -16,7 +16,6 @@ use frp_stream::relay::RelayOptions;
 
 use super::{Proxy, TcpOptions, TcpProxy, UdpOptions, UdpProxy};
 use crate::health::{HealthOptions, ProbeKind};
-use crate::setup::bounded;
 
 /// One configured proxy, ready to be offered.
 pub(crate) struct ProxySpec {
@@ -132,8 +131,8 @@ fn health_options(check: &HealthCheckConfig, host: &str, port: i64) -> Option<He
         kind,
         host: host.to_owned(),
         port,
-        timeout: bounded(check.timeout()),
-        interval: bounded(check.interval()),
+        timeout: check.timeout(),
+        interval: check.interval(),
         max_failed: check.max_failed(),
     })
 }
