@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All tests. They use nothing but loopback; comparisons with the original run where FRP_REF names its binaries.
+# All tests. They use nothing but loopback; FRP_SERVER and FRP_CLIENT put the original on a side.
 set -euo pipefail
 cd "$(dirname "$0")"
 ./setup.sh
