@@ -161,6 +161,9 @@ table! {
         /// Seconds that an answer may go without progress after its user has stopped writing. Default 60. A key of
         /// our own: upstream closes both ways at once.
         half_close_timeout: i64 = own "halfCloseTimeout" ("int64"),
+        /// Multiplexed connections to the server, with `tcpMux`. Default 1, at most 64. A key of our own: upstream has
+        /// one.
+        tcp_mux_connections: i64 = own "tcpMuxConnections" ("int64"),
     }
 }
 
@@ -183,6 +186,7 @@ impl ClientTransportConfig {
         self.tls.enable.get_or_insert(true);
         self.tls.disable_custom_tls_first_byte.get_or_insert(true);
         default_number(&mut self.half_close_timeout, 60);
+        default_number(&mut self.tcp_mux_connections, 1);
     }
 
     /// Whether connections are multiplexed.
@@ -219,6 +223,12 @@ impl ClientTransportConfig {
     #[must_use]
     pub fn heartbeat_timeout(&self) -> Option<Duration> {
         seconds(self.heartbeat_timeout)
+    }
+
+    /// Multiplexed connections to the server, 1 to 64; what is configured beyond is cut.
+    #[must_use]
+    pub fn tcp_mux_connections(&self) -> usize {
+        usize::try_from(self.tcp_mux_connections.clamp(1, 64)).unwrap_or(1)
     }
 
     /// Bound of a half-closed relay without progress; zero closes at once.

@@ -68,6 +68,7 @@ fn transport(reader: Reader<'_>, config: &mut ClientConfig) {
     reader.text("tls_trusted_ca_file", &mut tls.config.trusted_ca_file);
     reader.text("tls_server_name", &mut tls.config.server_name);
     reader.number("half_close_timeout", &mut transport.half_close_timeout);
+    reader.number("tcp_mux_connections", &mut transport.tcp_mux_connections);
 }
 
 /// What upstream checks before it looks at the proxies. The result are the lines that it prints meanwhile.

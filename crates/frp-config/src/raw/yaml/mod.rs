@@ -4,7 +4,7 @@
 mod nodes;
 mod resolve;
 
-use nodes::{Document, Node, NodeId};
+use nodes::{Document, MAX_DEPTH, Node, NodeId};
 use resolve::Scalar;
 
 use super::Value;
@@ -120,6 +120,10 @@ impl Conversion<'_> {
             });
             let anchor = anchor.unwrap_or_default();
             return Err(YamlError::Content(format!("anchor '{anchor}' value contains itself")));
+        }
+        // Aliases nest what the text does not: the tree must not become deeper than a text without them can make it.
+        if self.open.len() > MAX_DEPTH {
+            return Err(YamlError::Content(format!("exceeded max depth of {MAX_DEPTH}")));
         }
         self.visited += 1;
         if self.open.iter().any(|open| matches!(self.document.node(*open), Node::Alias { .. })) {
@@ -307,6 +311,25 @@ mod tests {
     fn depth_is_bounded() {
         assert!(read(&"[".repeat(100_000)).starts_with("yaml: "));
         assert!(read(&"- ".repeat(100_000)).starts_with("yaml: "));
+    }
+
+    #[test]
+    fn depth_through_aliases_is_bounded() {
+        let mut chain = String::from("a0: &a0 x\n");
+        for level in 1..100 {
+            let (open, close) = ("[".repeat(400), "]".repeat(400));
+            chain.push_str(&format!("a{level}: &a{level} {open}*a{}{close}\n", level - 1));
+        }
+        assert_eq!(read(&chain), "yaml: exceeded max depth of 500");
+        assert!(read("a: &a [x]\nb: &b [*a]\nc: [*b]").ends_with("c:[[[\"x\"]]]}"));
+    }
+
+    #[test]
+    fn a_tag_before_a_comma_is_refused() {
+        let refused = |line| format!("yaml: line {line}: did not find expected whitespace or line break");
+        assert_eq!(read("[!a,b]"), refused(1));
+        assert_eq!(read("a: b\nc: {d: !e, f: g}"), refused(2));
+        assert_eq!(read("[!a x,b]"), "[\"x\",\"b\"]");
     }
 
     #[test]
