@@ -72,10 +72,7 @@ impl Row {
 
     /// Whether a larger figure is the better one.
     pub(crate) fn more_is_better(self) -> bool {
-        matches!(
-            self,
-            Self::BulkUp | Self::BulkDown | Self::BulkEight | Self::Requests | Self::Connections
-        )
+        matches!(self, Self::BulkUp | Self::BulkDown | Self::BulkEight | Self::Requests | Self::Connections)
     }
 
     /// The figure as the report prints it.

@@ -9,7 +9,7 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 
 use crate::ports;
 
@@ -32,9 +32,7 @@ impl Services {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (http, bulk) = (ports::free(), ports::free());
         let received = Arc::new(AtomicU64::new(0));
-        let bind = |port| TcpListener::bind(("127.0.0.1", port));
-        let listeners = runtime.block_on(async { Ok::<_, std::io::Error>((bind(http).await?, bind(bulk).await?)) });
-        let (requests, transfers) = listeners.context("listen for the services")?;
+        let (requests, transfers) = (listen(http, &runtime)?, listen(bulk, &runtime)?);
         let counter = Arc::clone(&received);
         thread::Builder::new().name("services".to_owned()).spawn(move || {
             runtime.block_on(async { tokio::join!(http::serve(requests), bulk::serve(transfers, counter)) })
@@ -46,4 +44,12 @@ impl Services {
     pub(crate) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
+}
+
+/// Listens on behalf of a runtime that is not the caller's, from which it could not be waited for.
+fn listen(port: u16, runtime: &Runtime) -> Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).context("listen for a service")?;
+    listener.set_nonblocking(true)?;
+    let _entered = runtime.enter();
+    Ok(TcpListener::from_std(listener)?)
 }

@@ -1,0 +1,84 @@
+//! Our own bulk load.
+
+use anyhow::{Context, Result, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant, sleep_until, timeout_at};
+
+use super::{Flow, GRACE, Transfer};
+use crate::service::Services;
+use crate::service::bulk::{BLOCK, DOWN, UP, noise};
+
+/// Sends or receives through `public` for so many seconds, and counts what arrived in that time.
+///
+/// # Errors
+/// Not every stream came to carry a byte.
+pub(crate) async fn run(services: &Services, public: u16, flow: Flow, seconds: f64) -> Result<Transfer> {
+    let length = Duration::from_secs_f64(seconds);
+    timeout_at(Instant::now() + length + GRACE, transfer(services, public, flow, length))
+        .await
+        .context("stuck")?
+}
+
+async fn transfer(services: &Services, public: u16, flow: Flow, length: Duration) -> Result<Transfer> {
+    let mut streams = Vec::with_capacity(flow.streams);
+    for _ in 0..flow.streams {
+        let mut stream = TcpStream::connect(("127.0.0.1", public)).await?;
+        stream.write_u8(if flow.down { DOWN } else { UP }).await?;
+        if flow.down {
+            stream.read_u8().await.context("nothing came")?;
+        }
+        streams.push(stream);
+    }
+    let before = services.received();
+    let began = Instant::now();
+    let end = began + length;
+    let mut tasks = JoinSet::new();
+    for stream in streams {
+        tasks.spawn(
+            async move { if flow.down { receive(stream, end).await } else { send(stream, end).await } },
+        );
+    }
+    let mut received = 0;
+    sleep_until(end).await;
+    let sent = services.received() - before;
+    let seconds = began.elapsed().as_secs_f64();
+    while let Some(stream) = tasks.join_next().await {
+        received += stream??;
+    }
+    let bytes = if flow.down { received } else { sent };
+    ensure!(bytes > 0, "nothing arrived");
+    Ok(Transfer { bytes: bytes as f64, seconds })
+}
+
+/// Reads until `end`; gives back how much came.
+async fn receive(mut stream: TcpStream, end: Instant) -> Result<u64> {
+    let mut block = vec![0; BLOCK];
+    let mut bytes = 0;
+    let mut over = std::pin::pin!(sleep_until(end));
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut over => return Ok(bytes),
+            read = stream.read(&mut block) => match read.context("receive")? {
+                0 => anyhow::bail!("the stream ended early"),
+                read => bytes += read as u64,
+            }
+        }
+    }
+}
+
+/// Writes until `end`. What arrived is counted by the service.
+async fn send(mut stream: TcpStream, end: Instant) -> Result<u64> {
+    let block = noise();
+    loop {
+        match timeout_at(end, stream.write_all(&block)).await {
+            Ok(written) => written.context("send")?,
+            Err(_) => return Ok(0),
+        }
+        if Instant::now() >= end {
+            return Ok(0);
+        }
+    }
+}

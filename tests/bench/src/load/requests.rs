@@ -1,0 +1,55 @@
+//! Our own keep-alive requests.
+
+use anyhow::{Result, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant, timeout_at};
+
+use super::{Exchanges, GRACE, KEPT_ALIVE};
+use crate::service::http::{ANSWER, REQUEST};
+
+/// Sends requests one after another on each of [`KEPT_ALIVE`] connections for so many seconds.
+///
+/// # Errors
+/// A connection cannot be opened, or nothing was answered.
+pub(crate) async fn run(public: u16, seconds: f64) -> Result<Exchanges> {
+    let mut streams = Vec::with_capacity(KEPT_ALIVE);
+    for _ in 0..KEPT_ALIVE {
+        streams.push(TcpStream::connect(("127.0.0.1", public)).await?);
+    }
+    let began = Instant::now();
+    let end = began + Duration::from_secs_f64(seconds);
+    let mut tasks = JoinSet::new();
+    for stream in streams {
+        tasks.spawn(async move {
+            let mut times = Vec::new();
+            let result = timeout_at(end + GRACE, exchanges(stream, end, &mut times)).await;
+            (times, matches!(result, Ok(Ok(()))))
+        });
+    }
+    let (mut times, mut failed) = (Vec::new(), 0);
+    while let Some(connection) = tasks.join_next().await {
+        let (of_it, fine) = connection?;
+        times.extend(of_it);
+        failed += u64::from(!fine);
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    Exchanges::from_times(times, seconds, failed)
+}
+
+/// Notes for each request how long its answer took.
+async fn exchanges(mut stream: TcpStream, end: Instant, times: &mut Vec<Duration>) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let mut answer = [0; ANSWER.len()];
+    loop {
+        let sent = Instant::now();
+        if sent >= end {
+            return Ok(());
+        }
+        stream.write_all(REQUEST).await?;
+        stream.read_exact(&mut answer).await?;
+        ensure!(answer == ANSWER, "another answer");
+        times.push(sent.elapsed());
+    }
+}

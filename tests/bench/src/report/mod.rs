@@ -1,0 +1,139 @@
+//! What a run prints: facts of the machine, one table per mode, and the targets. It is Markdown, aligned so that it
+//! reads well on a terminal too.
+
+mod facts;
+mod table;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+pub(crate) use self::facts::{Facts, load_average};
+use self::table::Table;
+use crate::mode::Mode;
+use crate::options::Options;
+use crate::results::{Results, Verdict};
+use crate::row::Row;
+use crate::subject::{Id, Subject};
+use crate::targets;
+
+/// The heading that a results section begins with.
+const HEADING: &str = "## Results";
+
+/// The whole section.
+pub(crate) fn render(facts: &Facts, options: &Options, subjects: &[Subject], results: &Results) -> String {
+    let mut text = format!("{HEADING}\n\n{}\n", facts.render(options, subjects));
+    for &mode in &options.modes {
+        let table = of_mode(mode, options, subjects, results);
+        if !table.is_empty() {
+            text.push_str(&format!("### {}\n\n{}\n", mode.title(), table.render()));
+        }
+    }
+    let mut reached = Table::new(&["mode", "row", "target", "measured", ""]);
+    for outcome in targets::outcomes(results) {
+        let row = outcome.row.title().to_owned();
+        reached.push(vec![
+            outcome.mode.slug().to_owned(),
+            row,
+            outcome.wanted,
+            outcome.got,
+            outcome.met.to_owned(),
+        ]);
+    }
+    if !reached.is_empty() {
+        text.push_str(&format!("### Targets\n\n{}\n", reached.render()));
+    }
+    if !results.notes().is_empty() {
+        text.push_str("### What went wrong\n\n");
+        for note in results.notes() {
+            text.push_str(&format!("- {}\n", note.replace('\n', " ")));
+        }
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+/// Puts the section into a file, in place of the one it has, or at its end.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub(crate) fn put_into(path: &Path, section: &str) -> Result<()> {
+    let old = if path.exists() { fs::read_to_string(path)? } else { String::new() };
+    fs::write(path, replaced(&old, section)).with_context(|| format!("write {}", path.display()))
+}
+
+fn replaced(old: &str, section: &str) -> String {
+    let kept = if old.starts_with(HEADING) {
+        ""
+    } else {
+        old.find(&format!("\n{HEADING}\n")).map_or(old, |at| old.get(..at).unwrap_or(old)).trim_end()
+    };
+    if kept.is_empty() { section.to_owned() } else { format!("{kept}\n\n{section}") }
+}
+
+fn of_mode(mode: Mode, options: &Options, subjects: &[Subject], results: &Results) -> Table {
+    let field: Vec<Id> = subjects.iter().map(|subject| subject.id).filter(|id| id.runs_in(mode)).collect();
+    let mut head = vec![""];
+    head.extend(field.iter().map(|id| id.title()));
+    let mut table = Table::new(&head);
+    for &row in &options.rows {
+        if field.iter().all(|&id| results.median(mode, row, id).is_none()) {
+            continue;
+        }
+        let mut cells = vec![row.title().to_owned()];
+        cells.extend(field.iter().map(|&id| cell(results, mode, row, id)));
+        table.push(cells);
+    }
+    table
+}
+
+/// A median, with our ratio to it.
+fn cell(results: &Results, mode: Mode, row: Row, id: Id) -> String {
+    let Some(median) = results.median(mode, row, id) else { return "-".to_owned() };
+    let figure = row.format(median);
+    let Some(ratio) = results.ratio(mode, row, id) else { return figure };
+    match id {
+        Id::Ours => figure,
+        Id::Again => format!("{figure} ({:.2}–{:.2})", ratio.least, ratio.greatest),
+        Id::Direct => format!("{figure} ({:.2})", ratio.median),
+        _ => {
+            let mark = match results.verdict(mode, row, id) {
+                Some(Verdict::Better) => "+",
+                Some(Verdict::Worse) => "−",
+                _ => "=",
+            };
+            format!("{figure} ({:.2} {mark})", ratio.median)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_section_takes_the_place_of_the_old_one() {
+        let text = "# Performance\n\nMethod.\n\n## Results\n\nold\n";
+        assert_eq!(replaced(text, "## Results\n\nnew\n"), "# Performance\n\nMethod.\n\n## Results\n\nnew\n");
+        assert_eq!(replaced("# Performance\n", "## Results\n"), "# Performance\n\n## Results\n");
+        assert_eq!(replaced("## Results\n\nold\n", "## Results\n"), "## Results\n");
+        assert_eq!(replaced("", "## Results\n"), "## Results\n");
+    }
+
+    #[test]
+    fn a_row_that_we_lose_is_marked_and_kept() {
+        let mut results = Results::default();
+        for (id, value) in [(Id::Ours, 10.0), (Id::Again, 10.5), (Id::Haproxy, 20.0), (Id::Original, 5.0)] {
+            results.add(Mode::Plain, Row::BulkUp, id, 0, value);
+        }
+        let cell = |id| cell(&results, Mode::Plain, Row::BulkUp, id);
+        assert_eq!(cell(Id::Ours), "10.00");
+        assert_eq!(cell(Id::Again), "10.50 (0.95–0.95)");
+        assert_eq!(cell(Id::Haproxy), "20.00 (0.50 −)");
+        assert_eq!(cell(Id::Original), "5.00 (2.00 +)");
+        assert_eq!(cell(Id::Nginx), "-");
+    }
+}

@@ -1,0 +1,149 @@
+//! The schedule: every round starts every subject, then takes them through each step one after another, so that what
+//! is compared was measured within seconds. Each round begins with another subject.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::sleep;
+
+use crate::load::Tools;
+use crate::mode::Mode;
+use crate::options::Options;
+use crate::ports;
+use crate::results::Results;
+use crate::service::Services;
+use crate::step::{Bench, PHASES, Step};
+use crate::subject::{Id, Ready, Running, Subject};
+
+/// Between two steps, for what the one before left on its way.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// All rounds of a run.
+#[derive(Debug)]
+pub(crate) struct Rounds<'a> {
+    options: &'a Options,
+    subjects: &'a [Subject],
+    tools: &'a Tools,
+    own_load: Tools,
+    services: Services,
+    /// Where an iperf3 server listens during a measurement, and nobody otherwise.
+    iperf3: u16,
+    results: Results,
+}
+
+impl<'a> Rounds<'a> {
+    /// Starts the services.
+    ///
+    /// # Errors
+    /// They cannot be started.
+    pub(crate) fn new(options: &'a Options, subjects: &'a [Subject], tools: &'a Tools) -> Result<Self> {
+        let (services, iperf3) = (Services::start()?, ports::free());
+        let results = Results::default();
+        Ok(Self { options, subjects, tools, own_load: Tools::default(), services, iperf3, results })
+    }
+
+    /// Measures everything. What fails is noted, and left out of the results.
+    pub(crate) async fn run(mut self) -> Results {
+        for &mode in &self.options.modes {
+            for round in 0..self.options.rounds {
+                let mut field: Vec<&Subject> =
+                    self.subjects.iter().filter(|subject| subject.id.runs_in(mode)).collect();
+                let first = round % field.len().max(1);
+                field.rotate_left(first);
+                for (ready, steps) in PHASES {
+                    let wanted = |step: &&Step| step.rows().iter().any(|row| self.options.rows.contains(row));
+                    let steps: Vec<Step> = steps.iter().filter(wanted).copied().collect();
+                    if !steps.is_empty() {
+                        self.phase(mode, round, &field, ready, &steps).await;
+                    }
+                }
+            }
+        }
+        self.results
+    }
+
+    async fn phase(&mut self, mode: Mode, round: usize, field: &[&Subject], ready: Ready, steps: &[Step]) {
+        let mut tunnels: Vec<(Id, Running)> = Vec::with_capacity(field.len());
+        for subject in field {
+            let service = self.service(mode, subject.id, ready);
+            match subject.start(mode, service, ready, &self.options.log).await {
+                Ok(tunnel) => tunnels.push((subject.id, tunnel)),
+                Err(error) => self.failed(mode, subject.id, &format!("{error:#}")),
+            }
+        }
+        for &step in steps {
+            for (id, tunnel) in &tunnels {
+                sleep(PAUSE).await;
+                self.measure(mode, round, *id, ready, step, tunnel).await;
+            }
+        }
+    }
+
+    async fn measure(
+        &mut self,
+        mode: Mode,
+        round: usize,
+        id: Id,
+        ready: Ready,
+        step: Step,
+        tunnel: &Running,
+    ) {
+        let bench = Bench {
+            services: &self.services,
+            tools: self.tools(mode, id),
+            service: self.service(mode, id, ready),
+            seconds: self.options.seconds,
+            connections: self.options.connections,
+        };
+        match step.run(&bench, tunnel).await {
+            Ok(figures) => {
+                for (row, value) in
+                    figures.rows.into_iter().filter(|(row, _)| self.options.rows.contains(row))
+                {
+                    let (title, figure) = (row.title(), row.format(value));
+                    eprintln!(
+                        "[{} {}/{}] {}: {title}: {figure}",
+                        mode.slug(),
+                        round + 1,
+                        self.options.rounds,
+                        id.title()
+                    );
+                    self.results.add(mode, row, id, round, value);
+                }
+                if figures.failed > 0 {
+                    let what = step.rows().first().map_or("", |row| row.title());
+                    self.results.note(format!(
+                        "{}: {}: {what}: {} broke",
+                        mode.slug(),
+                        id.title(),
+                        figures.failed
+                    ));
+                }
+            }
+            Err(error) => {
+                let what = step.rows().first().map_or("", |row| row.title());
+                self.failed(mode, id, &format!("{what}: {error:#}"));
+            }
+        }
+    }
+
+    /// The load for a subject. A smoke run tries the installed programs once and is quick with all others.
+    fn tools(&self, mode: Mode, id: Id) -> &Tools {
+        if self.options.smoke && (mode, id) != (Mode::Plain, Id::Ours) { &self.own_load } else { self.tools }
+    }
+
+    /// The port that the subject's tunnel leads to.
+    fn service(&self, mode: Mode, id: Id, ready: Ready) -> u16 {
+        match ready {
+            Ready::Answers => self.services.http,
+            Ready::Listens if self.tools(mode, id).iperf3.is_some() => self.iperf3,
+            Ready::Listens => self.services.bulk,
+        }
+    }
+
+    fn failed(&mut self, mode: Mode, id: Id, what: &str) {
+        let note = format!("{}: {}: {what}", mode.slug(), id.title());
+        eprintln!("FAILED {note}");
+        self.results.fail(id, note);
+    }
+}

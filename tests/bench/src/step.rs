@@ -1,0 +1,139 @@
+//! One measurement of one tunnel.
+
+use anyhow::{Context, Result};
+
+use crate::load::{Exchanges, Flow, Tools, Transfer, bulk, connections, idle, iperf3, requests, wrk};
+use crate::row::Row;
+use crate::service::Services;
+use crate::subject::{Ready, Running};
+
+/// What is done to a tunnel at once, and gives one or several rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Start,
+    Idle,
+    Requests,
+    Connections,
+    Bulk(Flow),
+}
+
+/// Steps that share a tunnel, in order: memory is looked at while the programs are fresh, and bulk gets programs of
+/// its own.
+pub(crate) const PHASES: [(Ready, &[Step]); 2] = [
+    (Ready::Answers, &[Step::Start, Step::Idle, Step::Requests, Step::Connections]),
+    (
+        Ready::Listens,
+        &[
+            Step::Bulk(Flow { down: false, streams: 1 }),
+            Step::Bulk(Flow { down: true, streams: 1 }),
+            Step::Bulk(Flow { down: false, streams: 8 }),
+        ],
+    ),
+];
+
+/// What a step needs besides the tunnel.
+#[derive(Debug)]
+pub(crate) struct Bench<'a> {
+    pub(crate) services: &'a Services,
+    pub(crate) tools: &'a Tools,
+    /// The port that the tunnel leads to.
+    pub(crate) service: u16,
+    pub(crate) seconds: f64,
+    pub(crate) connections: usize,
+}
+
+/// What a step measured.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) rows: Vec<(Row, f64)>,
+    /// Exchanges that broke on the way.
+    pub(crate) failed: u64,
+}
+
+impl Step {
+    /// The rows that it gives.
+    pub(crate) fn rows(self) -> &'static [Row] {
+        match self {
+            Self::Start => &[Row::Start, Row::IdleMemory],
+            Self::Idle => &[Row::IdleConnection],
+            Self::Requests => &[Row::Requests, Row::RequestP50, Row::RequestP99, Row::RequestCpu],
+            Self::Connections => &[Row::Connections, Row::ConnectionCpu],
+            Self::Bulk(Flow { streams: 1, down: false }) => &[Row::BulkUp, Row::CpuUp],
+            Self::Bulk(Flow { streams: 1, down: true }) => &[Row::BulkDown, Row::CpuDown],
+            Self::Bulk(_) => &[Row::BulkEight, Row::CpuEight],
+        }
+    }
+
+    /// Measures. A tunnel without programs has no CPU time, no memory and no start.
+    ///
+    /// # Errors
+    /// The load did not get through, or a program has ended.
+    pub(crate) async fn run(self, bench: &Bench<'_>, tunnel: &Running) -> Result<Figures> {
+        match self {
+            Self::Start => Ok(start(tunnel).await?),
+            Self::Idle => Ok(idle_connections(bench, tunnel).await?),
+            Self::Requests => {
+                let before = tunnel.cpu()?;
+                let done = match &bench.tools.wrk {
+                    Some(wrk) => wrk::run(wrk, tunnel.public, bench.seconds).await?,
+                    None => requests::run(tunnel.public, bench.seconds).await?,
+                };
+                let mut figures = self.exchanges(done, tunnel, tunnel.cpu()? - before);
+                figures.rows.extend([(Row::RequestP50, done.p50), (Row::RequestP99, done.p99)]);
+                Ok(figures)
+            }
+            Self::Connections => {
+                let before = tunnel.cpu()?;
+                let done = connections::run(tunnel.public, bench.seconds).await?;
+                Ok(self.exchanges(done, tunnel, tunnel.cpu()? - before))
+            }
+            Self::Bulk(flow) => {
+                let before = tunnel.cpu()?;
+                let (service, public) = (bench.service, tunnel.public);
+                let done = match &bench.tools.iperf3 {
+                    Some(iperf3) => iperf3::run(iperf3, service, public, flow, bench.seconds).await?,
+                    None => bulk::run(bench.services, public, flow, bench.seconds).await?,
+                };
+                Ok(self.transfer(done, tunnel, tunnel.cpu()? - before))
+            }
+        }
+    }
+
+    fn exchanges(self, done: Exchanges, tunnel: &Running, cpu: f64) -> Figures {
+        let (rate, cost) = match self {
+            Self::Requests => (Row::Requests, Row::RequestCpu),
+            _ => (Row::Connections, Row::ConnectionCpu),
+        };
+        let mut rows = vec![(rate, done.count / done.seconds)];
+        if tunnel.has_programs() {
+            rows.push((cost, cpu / done.count * 1e6));
+        }
+        Figures { rows, failed: done.failed }
+    }
+
+    fn transfer(self, done: Transfer, tunnel: &Running, cpu: f64) -> Figures {
+        let values = [done.bytes * 8.0 / done.seconds / 1e9, cpu / (done.bytes / 1e9)];
+        let count = if tunnel.has_programs() { 2 } else { 1 };
+        Figures { rows: self.rows().iter().copied().zip(values).take(count).collect(), failed: 0 }
+    }
+}
+
+async fn start(tunnel: &Running) -> Result<Figures> {
+    let mut rows = Vec::new();
+    if tunnel.has_programs() {
+        rows.push((Row::Start, tunnel.took.as_secs_f64() * 1e3));
+        rows.push((Row::IdleMemory, tunnel.settled_memory().await? as f64 / f64::from(1 << 20)));
+    }
+    Ok(Figures { rows, failed: 0 })
+}
+
+async fn idle_connections(bench: &Bench<'_>, tunnel: &Running) -> Result<Figures> {
+    if !tunnel.has_programs() {
+        return Ok(Figures::default());
+    }
+    let before = tunnel.settled_memory().await? as f64;
+    let connections = idle::open(tunnel.public, bench.connections).await.context("open them")?;
+    let growth = tunnel.settled_memory().await? as f64 - before;
+    drop(connections);
+    Ok(Figures { rows: vec![(Row::IdleConnection, growth / bench.connections as f64 / 1024.0)], failed: 0 })
+}
