@@ -53,7 +53,7 @@ impl Options {
             seconds: matches
                 .get_one::<f64>("seconds")
                 .copied()
-                .unwrap_or(if smoke { 0.2 } else { 3.0 })
+                .unwrap_or(if smoke { 0.1 } else { 3.0 })
                 .max(0.05),
             connections: number("connections", 1000, 100).max(1),
             modes: pick(Mode::ALL, |mode| modes.is_empty() || modes.iter().any(|word| word == mode.slug())),

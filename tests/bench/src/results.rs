@@ -77,17 +77,17 @@ impl Results {
         })
     }
 
-    /// How far a ratio of ours to ours was from 1 in any round; 0 where that was not measured.
-    pub(crate) fn noise(&self, mode: Mode, row: Row) -> f64 {
-        self.ratio(mode, row, Id::Again)
-            .map_or(0.0, |ratio| (ratio.greatest - 1.0).max(1.0 / ratio.least.max(f64::MIN_POSITIVE) - 1.0))
+    /// How far a ratio of ours to ours was from 1 in any round, if that was measured.
+    pub(crate) fn noise(&self, mode: Mode, row: Row) -> Option<f64> {
+        let ratio = self.ratio(mode, row, Id::Again)?;
+        Some((ratio.greatest - 1.0).max(1.0 / ratio.least.max(f64::MIN_POSITIVE) - 1.0))
     }
 
-    /// Ours beside that of `id`.
+    /// Ours beside that of `id`; none without a measure of the noise.
     pub(crate) fn verdict(&self, mode: Mode, row: Row, id: Id) -> Option<Verdict> {
         let ratio = self.ratio(mode, row, id)?.median;
         let gain = if row.more_is_better() { ratio } else { 1.0 / ratio };
-        let noise = 1.0 + self.noise(mode, row);
+        let noise = 1.0 + self.noise(mode, row)?;
         Some(match gain {
             gain if gain > noise => Verdict::Better,
             gain if gain < 1.0 / noise => Verdict::Worse,

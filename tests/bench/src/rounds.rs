@@ -44,6 +44,7 @@ impl<'a> Rounds<'a> {
 
     /// Measures everything. What fails is noted, and left out of the results.
     pub(crate) async fn run(mut self) -> Results {
+        eprintln!("about {:.0} minutes", (self.estimate() / 60.0).ceil());
         for &mode in &self.options.modes {
             for round in 0..self.options.rounds {
                 let mut field: Vec<&Subject> =
@@ -51,8 +52,7 @@ impl<'a> Rounds<'a> {
                 let first = round % field.len().max(1);
                 field.rotate_left(first);
                 for (ready, steps) in PHASES {
-                    let wanted = |step: &&Step| step.rows().iter().any(|row| self.options.rows.contains(row));
-                    let steps: Vec<Step> = steps.iter().filter(wanted).copied().collect();
+                    let steps: Vec<Step> = steps.iter().copied().filter(|&step| self.wanted(step)).collect();
                     if !steps.is_empty() {
                         self.phase(mode, round, &field, ready, &steps).await;
                     }
@@ -60,6 +60,22 @@ impl<'a> Rounds<'a> {
             }
         }
         self.results
+    }
+
+    fn wanted(&self, step: Step) -> bool {
+        step.rows().iter().any(|row| self.options.rows.contains(row))
+    }
+
+    /// How many seconds all rounds take, or a little less.
+    fn estimate(&self) -> f64 {
+        let takes = |step: Step| {
+            0.2 + if matches!(step, Step::Start | Step::Idle) { 1.0 } else { self.options.seconds }
+        };
+        let steps = PHASES.iter().flat_map(|(_, steps)| steps.iter().copied());
+        let each: f64 = steps.filter(|&step| self.wanted(step)).map(takes).sum();
+        let runs = |mode: &Mode| self.subjects.iter().filter(|subject| subject.id.runs_in(*mode)).count();
+        let tunnels = self.options.modes.iter().map(runs).sum::<usize>() * self.options.rounds;
+        each * tunnels as f64
     }
 
     async fn phase(&mut self, mode: Mode, round: usize, field: &[&Subject], ready: Ready, steps: &[Step]) {

@@ -81,7 +81,7 @@ pub(crate) fn outcomes(results: &Results) -> Vec<Outcome> {
 }
 
 fn outcome(results: &Results, mode: Mode, row: Row, bound: Bound) -> Option<Outcome> {
-    let noise = 1.0 + results.noise(mode, row);
+    let noise = 1.0 + results.noise(mode, row).unwrap_or_default();
     let (wanted, got, shortfall) = match bound {
         Bound::AtLeast(factor, id) => {
             let ratio = results.ratio(mode, row, id)?.median;

@@ -31,7 +31,8 @@ pub(crate) fn render(facts: &Facts, options: &Options, subjects: &[Subject], res
         }
     }
     let mut reached = Table::new(&["mode", "row", "target", "measured", ""]);
-    for outcome in targets::outcomes(results) {
+    let outcomes = if options.smoke { Vec::new() } else { targets::outcomes(results) };
+    for outcome in outcomes {
         let row = outcome.row.title().to_owned();
         reached.push(vec![
             outcome.mode.slug().to_owned(),
@@ -100,12 +101,12 @@ fn cell(results: &Results, mode: Mode, row: Row, id: Id) -> String {
         Id::Again => format!("{figure} ({:.2}–{:.2})", ratio.least, ratio.greatest),
         Id::Direct => format!("{figure} ({:.2})", ratio.median),
         _ => {
-            let mark = match results.verdict(mode, row, id) {
-                Some(Verdict::Better) => "+",
-                Some(Verdict::Worse) => "−",
-                _ => "=",
-            };
-            format!("{figure} ({:.2} {mark})", ratio.median)
+            let mark = results.verdict(mode, row, id).map_or("", |verdict| match verdict {
+                Verdict::Better => " +",
+                Verdict::Even => " =",
+                Verdict::Worse => " −",
+            });
+            format!("{figure} ({:.2}{mark})", ratio.median)
         }
     }
 }
