@@ -25,6 +25,9 @@ mod connection;
 mod der;
 mod error;
 mod files;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod generated;
 mod hostname;
 mod pem;

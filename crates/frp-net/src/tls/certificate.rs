@@ -79,7 +79,8 @@ impl Certificate {
             signature: signature.to_vec(),
             subject: parsed.subject().as_raw().to_vec(),
             issuer: parsed.issuer().as_raw().to_vec(),
-            public_key_info: parsed.public_key().raw.to_vec(),
+            // The same bytes as for handshakes: the parser leaves out what follows the key.
+            public_key_info: der::public_key_info(der)?.to_vec(),
             is_version_3: parsed.version() == X509Version::V3,
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),

@@ -105,6 +105,23 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_taken_with_all_that_its_element_holds() {
+        let der = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.der().to_vec();
+        let info = public_key_info(&der).unwrap();
+        let at = info.as_ptr().addr() - der.as_ptr().addr();
+        // Two bytes more behind the key, counted by everything around them.
+        let mut longer = der.clone();
+        longer.splice(at + info.len()..at + info.len(), [5, 0]);
+        for length in [at + 1, 7, 3] {
+            longer[length] += 2;
+        }
+        let parsed = super::super::certificate::Certificate::parse(&longer.clone().into()).unwrap();
+        assert_eq!(Some(&parsed.public_key_info[..]), public_key_info(&longer));
+        assert_eq!(parsed.public_key_info.len(), info.len() + 2);
+        assert_eq!(public_key(&parsed.public_key_info), public_key(info));
+    }
+
+    #[test]
     fn every_cut_of_a_certificate_is_no_certificate() {
         let der = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.der().to_vec();
         let (algorithm, key) = public_key(public_key_info(&der).unwrap()).unwrap();

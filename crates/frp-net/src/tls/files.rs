@@ -69,7 +69,10 @@ fn chain(blocks: Vec<Block>) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }))
 }
 
-fn signing_key(blocks: Vec<Block>, provider: &CryptoProvider) -> Result<Arc<dyn SigningKey>, TlsError> {
+pub(super) fn signing_key(
+    blocks: Vec<Block>,
+    provider: &CryptoProvider,
+) -> Result<Arc<dyn SigningKey>, TlsError> {
     let found = match blocks.iter().position(is_key) {
         Some(index) => blocks.into_iter().nth(index),
         None => {
