@@ -3,8 +3,8 @@
 use crate::raw::ini::{Dialect, Ini};
 use crate::raw::{Value, json, toml, yaml};
 
-/// A section's name, and its keys with their values, references resolved.
-pub type Section = (String, Vec<(String, Option<String>)>);
+/// A section's name, and its keys with the lengths of their values, references resolved.
+pub type Section = (String, Vec<(String, usize)>);
 
 /// Reads TOML.
 ///
@@ -46,8 +46,8 @@ pub fn ini(text: &str, detect: bool) -> Result<Vec<Section>, String> {
     let dialect = if detect { Dialect::DETECT } else { Dialect::LOAD };
     let ini = Ini::parse(text, dialect).map_err(|error| error.to_string())?;
     let sections = ini.sections().iter().map(|section| {
-        let values = section.keys().map(|(key, _)| (key.to_owned(), ini.value(section.name(), key)));
-        (section.name().to_owned(), values.collect())
+        let length = |key| ini.value(section.name(), key).map_or(0, |value| value.len());
+        (section.name().to_owned(), section.keys().map(|(key, _)| (key.to_owned(), length(key))).collect())
     });
     Ok(sections.collect())
 }
