@@ -31,7 +31,7 @@ pub struct Config {
     /// What all streams of the session together may hold above their initial windows, in bytes: bounds what
     /// users that stop reading cost. Default 16 MiB.
     pub window_budget: usize,
-    /// Bytes that one stream may have queued and not yet handed to the transport. Default 64 KiB.
+    /// Bytes that one stream may have queued and not yet handed to the transport. Default 128 KiB.
     pub send_queue: usize,
 }
 
@@ -47,7 +47,7 @@ impl Default for Config {
             inbound_limit: usize::MAX,
             max_window: 6 * 1024 * 1024,
             window_budget: 16 * 1024 * 1024,
-            send_queue: 64 * 1024,
+            send_queue: 128 * 1024,
         }
     }
 }

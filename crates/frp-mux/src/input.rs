@@ -7,7 +7,9 @@ use bytes::BytesMut;
 /// One read of a busy session takes up to this much.
 pub(crate) const READ_BUFFER: usize = 64 * 1024;
 /// Buffers kept for another turn while readers still hold parts of them.
-const RETIRED_MAX: usize = 16;
+const RETIRED_MAX: usize = 32;
+/// With more than this many kept, one that is free and not needed goes.
+const RETIRED_FEW: usize = 4;
 
 /// What was read and not taken yet, in a buffer with room behind it. Readers hold slices of earlier buffers; a buffer is
 /// used again when they are through with it, since giving it back to the allocator each time costs page faults.
@@ -38,7 +40,15 @@ impl Input {
     /// A buffer that nobody holds a part of any more.
     fn reclaim(&mut self) -> Option<BytesMut> {
         let free = self.retired.iter_mut().position(|buffer| buffer.try_reclaim(READ_BUFFER))?;
-        self.retired.swap_remove_back(free)
+        let buffer = self.retired.remove(free);
+        // The oldest come first, so where the next is free as well there are more than it takes.
+        if self.retired.len() > RETIRED_FEW
+            && let Some(next) = self.retired.get_mut(free)
+            && next.try_reclaim(READ_BUFFER)
+        {
+            self.retired.remove(free);
+        }
+        buffer
     }
 
     /// Gives back what is not needed while nothing comes.

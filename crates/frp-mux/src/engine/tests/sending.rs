@@ -53,13 +53,13 @@ fn a_window_that_overflows_is_the_largest() {
 fn a_stream_queues_its_share_and_is_woken_at_half() {
     let mut engine = client();
     let key = open_acknowledged(&mut engine, 1)[0];
-    assert_eq!(write(&mut engine, key, &[0; 100_000]), 64 << 10);
+    assert_eq!(write(&mut engine, key, &[0; 200_000]), 128 << 10);
     assert_eq!(engine.room(key, Waker::noop()), Room::Full);
     sent(&mut engine, START);
     let mut wakes = Vec::new();
     engine.take_wakes(&mut wakes);
     assert_eq!(wakes.len(), 1);
-    assert_eq!(engine.room(key, Waker::noop()), Room::Bytes(64 << 10));
+    assert_eq!(engine.room(key, Waker::noop()), Room::Bytes(128 << 10));
 }
 
 #[test]
