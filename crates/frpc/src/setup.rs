@@ -103,15 +103,16 @@ async fn token(common: &ClientConfig) -> Result<Token, SetupError> {
     }
 }
 
+/// `type` decides; a section of the other type may be there and means nothing.
 fn token_source(source: &ValueSource) -> Result<TokenSource, SetupError> {
-    match source {
-        ValueSource { file: Some(file), .. } => Ok(TokenSource::File { path: file.path.clone().into() }),
-        ValueSource { exec: Some(exec), .. } => Ok(TokenSource::Exec {
+    match (source.kind.as_str(), &source.file, &source.exec) {
+        ("file", Some(file), _) => Ok(TokenSource::File { path: file.path.clone().into() }),
+        ("exec", _, Some(exec)) => Ok(TokenSource::Exec {
             command: exec.command.clone(),
             args: exec.args.clone(),
             env: exec.env.iter().map(|pair| (pair.name.clone(), pair.value.expose().to_owned())).collect(),
         }),
-        ValueSource { kind, .. } => Err(SetupError::NoTokenSource(kind.clone())),
+        (kind, ..) => Err(SetupError::NoTokenSource(kind.to_owned())),
     }
 }
 
@@ -138,12 +139,19 @@ async fn connector_options(
 ) -> Result<ConnectorOptions, SetupError> {
     let transport = &common.transport;
     let port = common.server_port;
+    let local_ip = dial::local_address(resolver, &transport.connect_server_local_ip).await;
+    if local_ip.is_none() && !transport.connect_server_local_ip.is_empty() {
+        warn!(
+            "transport.connectServerLocalIP [{}] is no address, ignored",
+            transport.connect_server_local_ip
+        );
+    }
     Ok(ConnectorOptions {
         host: common.server_addr.clone(),
         port: u16::try_from(port).map_err(|_| SetupError::OutOfRange { key: "serverPort", value: port })?,
         dial_timeout: transport.dial_server_timeout().unwrap_or(DIAL_TIMEOUT),
         keepalive: Keepalive::from_seconds(transport.dial_server_keepalive),
-        local_ip: dial::local_address(resolver, &transport.connect_server_local_ip).await,
+        local_ip,
         tls: transport.tls.enable().then(|| tls_options(common)),
         custom_tls_first_byte: !transport.tls.disable_custom_tls_first_byte(),
         mux: transport.tcp_mux().then(|| frp_mux::Config {

@@ -51,6 +51,11 @@ async fn a_token_is_what_a_program_prints() {
     let frpc = exec(&frps, "echo se$PART").tcp("web", 80, "").start();
     frps.accept("0123456789abcdef").await.start().await;
     frpc.stop().await;
+    // What another type of source needs may be there, too: the type decides.
+    let both = exec(&frps, "echo se$PART").line("auth.tokenSource.file.path = \"nowhere\"");
+    let frpc = both.tcp("web", 80, "").start();
+    frps.accept("0123456789abcdef").await.start().await;
+    frpc.stop().await;
     let error = exec(&frps, "exit 3").start().end().await.unwrap_err();
     assert_eq!(error, "failed to resolve auth.tokenSource: failed to execute command sh: exit status 3");
 }
