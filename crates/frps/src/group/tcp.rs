@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use frp_net::keepalive::Keepalive;
 use frp_net::listen::{accept, bind_tcp};
+use frp_proto::digest::constant_time_eq;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -125,7 +126,7 @@ impl Group {
         if self.port != terms.port {
             return Err(GroupError::OtherPort);
         }
-        if self.key != terms.key {
+        if !constant_time_eq(self.key.as_bytes(), terms.key.as_bytes()) {
             return Err(GroupError::WrongKey);
         }
         Ok(())
