@@ -39,10 +39,10 @@ use frp_log::LogOptions;
 pub use exit::Exit;
 pub use flags::root::Globals;
 
-/// The release of the original that both programs behave like; `-v` prints exactly this.
+/// The release of the original that both programs behave like: `-v` prints exactly this, and each tells its peer.
 pub const COMPATIBLE_VERSION: &str = "0.70.1";
 
-/// The version of this program; `--help` shows it.
+/// The version of both programs; `--help` and the first log line show it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The `log` keys of a checked configuration, as the log takes them.

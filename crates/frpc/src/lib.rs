@@ -39,13 +39,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use connector::ConnectError;
+pub use frp_cli::{COMPATIBLE_VERSION, VERSION};
 pub use login::LoginError;
 pub use setup::{Setup, SetupError};
-
-/// The release of the original that this program behaves like, as it tells servers.
-pub const COMPATIBLE_VERSION: &str = "0.70.1";
-/// This program's own version.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Why a client ended by itself. The texts are those that the original prints.
 #[derive(Debug, Error)]

@@ -44,10 +44,7 @@ mod settings;
 mod traffic;
 mod user_conn;
 
+pub use frp_cli::{COMPATIBLE_VERSION, VERSION};
+
 pub use self::run::{RunError, run};
 pub use self::server::{BindError, Server};
-
-/// The release of the original that this program behaves like, as it tells clients.
-pub const COMPATIBLE_VERSION: &str = "0.70.1";
-/// This program's own version.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
