@@ -80,8 +80,7 @@ impl Scene {
 }
 
 /// Lines at debug level that say why something ended, where the original says nothing.
-const OURS: &[&str] =
-    &["a pooled work connection was closed", "control connection ended", "write to control connection"];
+const OURS: &[&str] = &["replaced a work connection", "write to control connection"];
 
 /// The lines from the heading that begins with `heading` to the next one.
 fn section<'a>(text: &'a str, heading: &str) -> Option<&'a str> {
@@ -452,8 +451,7 @@ async fn file_target() -> Result<()> {
         let path = scene.path(name);
         let lines: Vec<_> = fs::read_to_string(&path)?.lines().map(str::to_owned).collect();
         // What ends both programs is not part of the scene.
-        let ending =
-            ["stopped", "proxy closing", "client exit success", "listener is closed", "closed before login"];
+        let ending = ["stopped", "proxy closing", "client exit success", "listener is closed"];
         scene.compare(heading, &lines, &ending)?;
         use std::os::unix::fs::PermissionsExt as _;
         ensure!(fs::metadata(&path)?.permissions().mode() & 0o777 == 0o600, "mode of {name}");

@@ -2,9 +2,9 @@
 //!
 //! | variable | meaning | default |
 //! | --- | --- | --- |
-//! | `FRP_REF` | a folder that holds `vX.Y.Z/frps` and `vX.Y.Z/frpc` of the original | unset: comparisons are skipped |
-//! | `FRP_SERVER` | `ours`, or a release such as `v0.70.1` | `ours` |
+//! | `FRP_SERVER` | `ours`, or a release of the original such as `v0.70.1` | `ours` |
 //! | `FRP_CLIENT` | likewise | `ours` |
+//! | `FRP_REF` | the folder of the releases: it holds `vX.Y.Z/frps` and `vX.Y.Z/frpc` | none; needed for a release |
 //! | `FRP_BIN` | a folder that holds our own `frps` and `frpc` | built by cargo, with the profile of the tests |
 
 use std::env;
@@ -52,8 +52,10 @@ impl Maker {
             Role::Frpc => "FRP_CLIENT",
         };
         match env::var(variable) {
-            Ok(release) if release.starts_with('v') => Self::Original(release),
-            _ => Self::Ours,
+            Err(_) => Self::Ours,
+            Ok(ours) if ours.is_empty() || ours == "ours" => Self::Ours,
+            // A word that is no release is found out when its program is not there.
+            Ok(release) => Self::Original(release),
         }
     }
 
