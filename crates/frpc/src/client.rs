@@ -46,6 +46,8 @@ pub(crate) struct ClientOptions {
     pub(crate) pool_count: i64,
     /// `loginFailExit`.
     pub(crate) login_fail_exit: bool,
+    /// `transport.tcpMuxConnections`: 1 to 64; no more than the one without `tcpMux`.
+    pub(crate) mux_connections: usize,
     /// `transport.heartbeatInterval`; none sends no ping.
     pub(crate) heartbeat_interval: Option<Duration>,
     /// `transport.heartbeatTimeout`; none never misses a pong.

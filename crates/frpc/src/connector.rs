@@ -9,7 +9,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use frp_mux::{OpenError, Session};
@@ -97,13 +97,8 @@ impl Connector {
     pub(crate) async fn connect(self: &Arc<Self>) -> Result<Connection, ConnectError> {
         let dialer = Dialer { tls: self.tls().await?, connector: Arc::clone(self) };
         let Some(config) = self.options.mux.clone() else { return Ok(Connection::Direct(dialer)) };
-        let ServerStream { stream, local, remote } = dialer.dial().await?;
-        let (session, driver) = Session::client(stream, config);
-        self.drivers.spawn(async move {
-            // The session tells everyone who holds it why it ended.
-            let _ = driver.await;
-        });
-        Ok(Connection::Mux { session, local, remote })
+        let first = dialer.multiplexed(config).await?;
+        Ok(Connection::Mux(MuxConnection { dialer, sessions: Mutex::new(vec![first]) }))
     }
 
     /// Reads the files anew for each login, as upstream does for each connection: a renewed certificate needs no
@@ -129,6 +124,17 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
+    /// One connection that carries many streams.
+    async fn multiplexed(&self, config: frp_mux::Config) -> Result<MuxSession, ConnectError> {
+        let ServerStream { stream, local, remote } = self.dial().await?;
+        let (session, driver) = Session::client(stream, config);
+        self.connector.drivers.spawn(async move {
+            // The session tells everyone who holds it why it ended.
+            let _ = driver.await;
+        });
+        Ok(MuxSession { session, local, remote })
+    }
+
     /// One TCP connection, with TLS where that is on.
     async fn dial(&self) -> Result<ServerStream, ConnectError> {
         let options = &self.connector.options;
@@ -162,8 +168,8 @@ impl Dialer {
 pub(crate) enum Connection {
     /// Every stream is a TCP connection of its own.
     Direct(Dialer),
-    /// Every stream is one of a yamux session's. When the last of them and this handle are gone, so is the session.
-    Mux { session: Session, local: SocketAddr, remote: SocketAddr },
+    /// Every stream is one of a yamux session's.
+    Mux(MuxConnection),
 }
 
 impl Connection {
@@ -171,23 +177,99 @@ impl Connection {
     pub(crate) async fn open(&self) -> Result<ServerStream, ConnectError> {
         match self {
             Self::Direct(dialer) => dialer.dial().await,
-            Self::Mux { session, local, remote } => {
-                let opened = timeout(OPEN_TIMEOUT, session.open()).await;
-                let stream = Stream::boxed(opened.map_err(|_| ConnectError::MuxTimeout)??);
-                Ok(ServerStream { stream, local: *local, remote: *remote })
-            }
+            Self::Mux(mux) => mux.least_loaded()?.open().await,
         }
     }
 
-    /// Ends a multiplexed connection with all its streams; streams of their own end by themselves.
+    /// Ends multiplexed connections with all their streams; streams of their own end by themselves.
     pub(crate) fn close(&self) {
-        if let Self::Mux { session, .. } = self {
-            session.close();
+        if let Self::Mux(mux) = self {
+            mux.lock().iter().for_each(|session| session.session.close());
         }
     }
 
-    /// Whether the multiplexed connection as a whole is gone, which says more than one stream's end.
+    /// Whether the multiplexed connection that carries the control is gone, which says more than one stream's end.
     pub(crate) fn is_closed(&self) -> bool {
-        matches!(self, Self::Mux { session, .. } if session.is_closed())
+        matches!(self, Self::Mux(mux) if mux.lock().first().is_none_or(MuxSession::is_closed))
+    }
+}
+
+/// The multiplexed connections of one login: the first carries the control, the others work connections only
+/// (`transport.tcpMuxConnections`). A server takes work connections of a run id from wherever they come.
+pub(crate) struct MuxConnection {
+    dialer: Dialer,
+    sessions: Mutex<Vec<MuxSession>>,
+}
+
+impl MuxConnection {
+    /// A connection made of a session that a test has, with nobody to dial another one.
+    #[cfg(test)]
+    pub(crate) fn of(session: Session, local: SocketAddr) -> Self {
+        let options = ConnectorOptions {
+            host: String::new(),
+            port: 0,
+            dial_timeout: OPEN_TIMEOUT,
+            keepalive: Keepalive::default(),
+            local_ip: None,
+            tls: None,
+            custom_tls_first_byte: false,
+            mux: None,
+        };
+        let connector = Arc::new(Connector::new(options, Arc::new(Resolver::system())));
+        let first = MuxSession { session, local, remote: local };
+        Self { dialer: Dialer { connector, tls: None }, sessions: Mutex::new(vec![first]) }
+    }
+
+    /// Dials another connection, which takes its share of streams from now on. The server closes it if nothing is
+    /// said on it for ten seconds: open a work connection on it at once.
+    pub(crate) async fn add(&self) -> Result<MuxSession, ConnectError> {
+        let Some(config) = self.dialer.connector.options.mux.clone() else {
+            return Err(ConnectError::Tls(io::Error::other("no multiplexing")));
+        };
+        let session = self.dialer.multiplexed(config).await?;
+        let mut sessions = self.lock();
+        // The first stays, whatever its state: it stands for the login.
+        let mut first = true;
+        sessions.retain(|session| std::mem::take(&mut first) || !session.is_closed());
+        sessions.push(session.clone());
+        Ok(session)
+    }
+
+    /// The session with the fewest streams.
+    fn least_loaded(&self) -> Result<MuxSession, ConnectError> {
+        let sessions = self.lock();
+        let open = sessions.iter().filter(|session| !session.is_closed());
+        let found = open.min_by_key(|session| session.session.num_streams()).or_else(|| sessions.first());
+        found.cloned().ok_or_else(|| ConnectError::Tls(io::ErrorKind::NotConnected.into()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<MuxSession>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One multiplexed connection. When its streams and handles are gone, so is the connection.
+#[derive(Clone)]
+pub(crate) struct MuxSession {
+    session: Session,
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+impl MuxSession {
+    /// A new stream of this connection.
+    pub(crate) async fn open(&self) -> Result<ServerStream, ConnectError> {
+        let opened = timeout(OPEN_TIMEOUT, self.session.open()).await;
+        let stream = Stream::boxed(opened.map_err(|_| ConnectError::MuxTimeout)??);
+        Ok(ServerStream { stream, local: self.local, remote: self.remote })
+    }
+
+    /// Ready when the connection has ended.
+    pub(crate) async fn closed(&self) {
+        self.session.closed().await;
+    }
+
+    fn is_closed(&self) -> bool {
+        self.session.is_closed()
     }
 }

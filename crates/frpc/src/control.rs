@@ -8,6 +8,7 @@
 //! | handler | acts on each message; never waits for the outbound queue | after the reader, or when a Pong says so |
 //! | heartbeat | pings, and watches for missing pongs | when a pong is overdue |
 //! | opener | work connections, as many at a time as may be pending | with the session |
+//! | spreaders | one more multiplexed connection each, with `transport.tcpMuxConnections` | with the session |
 //! | announcer | NewProxy and CloseProxy as the proxies' phases want them | with the session |
 //! | health | one per checked proxy | with the session |
 //!
@@ -21,14 +22,14 @@ use std::time::Duration;
 
 use frp_proto::msg::{Message, Ping, Pong};
 use frp_stream::message::{MessageReader, MessageWriter};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, trace, warn};
 
 use crate::client::Shared;
-use crate::connector::Connection;
+use crate::connector::{Connection, MuxSession};
 use crate::proxy::Proxies;
 use crate::work_conn;
 
@@ -39,6 +40,8 @@ const QUEUE: usize = 100;
 const MAX_REQUESTED: usize = 16_384;
 /// How long one message may take to leave; a peer that reads nothing for so long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause before a multiplexed connection beside the control's is dialled again.
+const SPREAD_PAUSE: Duration = Duration::from_secs(1);
 /// How often an overdue pong is looked for, as upstream.
 const PONG_CHECK: Duration = Duration::from_secs(1);
 
@@ -87,6 +90,9 @@ impl Control {
         tasks.spawn(write(self.writer, to_write).in_current_span());
         tasks.spawn(handle(Arc::clone(&session), to_handle).in_current_span());
         tasks.spawn(open_work_connections(Arc::clone(&session)).in_current_span());
+        for _ in 1..session.shared.options.mux_connections {
+            tasks.spawn(spread(Arc::clone(&session)).in_current_span());
+        }
         tasks.spawn(heartbeat(Arc::clone(&session), outbound.clone()).in_current_span());
         session.proxies.start(&mut tasks, &outbound, &session.shared.resolver);
         drop(outbound);
@@ -159,6 +165,19 @@ impl Session {
         }
     }
 
+    /// Begins a work connection in a task of its own, which belongs to the client.
+    fn open_work_connection(&self, on: Option<MuxSession>, permit: OwnedSemaphorePermit) {
+        let request = work_conn::Request {
+            shared: Arc::clone(&self.shared),
+            connection: Arc::clone(&self.connection),
+            on,
+            proxies: Arc::clone(&self.proxies),
+            run_id: self.run_id.clone(),
+            session: self.token.clone(),
+        };
+        self.shared.work_connections.spawn(work_conn::serve(request, permit).in_current_span());
+    }
+
     /// False when the server reports an error, which ends the session.
     fn pong(&self, pong: &Pong) -> bool {
         if !pong.error.is_empty() {
@@ -175,20 +194,32 @@ impl Session {
     }
 }
 
-/// Begins the work connections that were asked for, each in a task of its own, which belongs to the client.
+/// Begins the work connections that were asked for.
 async fn open_work_connections(session: Arc<Session>) {
     let pending = &session.shared.pending_work_connections;
     while let Ok(requested) = session.requested.acquire().await {
         requested.forget();
         let Ok(permit) = Arc::clone(pending).acquire_owned().await else { return };
-        let request = work_conn::Request {
-            shared: Arc::clone(&session.shared),
-            connection: Arc::clone(&session.connection),
-            proxies: Arc::clone(&session.proxies),
-            run_id: session.run_id.clone(),
-            session: session.token.clone(),
-        };
-        session.shared.work_connections.spawn(work_conn::serve(request, permit).in_current_span());
+        session.open_work_connection(None, permit);
+    }
+}
+
+/// Keeps one multiplexed connection beside the control's, and puts a work connection on it at once, as the server
+/// closes one that stays silent. A lost one is dialled again while the session lives.
+async fn spread(session: Arc<Session>) {
+    let Connection::Mux(mux) = session.connection.as_ref() else { return pending().await };
+    loop {
+        match mux.add().await {
+            Ok(added) => {
+                let free = Arc::clone(&session.shared.pending_work_connections).acquire_owned().await;
+                let Ok(permit) = free else { return pending().await };
+                session.open_work_connection(Some(added.clone()), permit);
+                added.closed().await;
+                debug!("one of several multiplexed connections has ended");
+            }
+            Err(error) => debug!("dial one more multiplexed connection: {error}"),
+        }
+        sleep(SPREAD_PAUSE).await;
     }
 }
 

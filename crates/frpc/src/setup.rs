@@ -128,6 +128,7 @@ fn client_options(common: &ClientConfig) -> ClientOptions {
         metadatas: (*common.metadatas).clone(),
         pool_count: common.transport.pool_count,
         login_fail_exit: common.login_fail_exit(),
+        mux_connections: if common.transport.tcp_mux() { common.transport.tcp_mux_connections() } else { 1 },
         heartbeat_interval: common.transport.heartbeat_interval(),
         heartbeat_timeout: common.transport.heartbeat_timeout(),
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info_span, trace, warn};
 
 use crate::client::Shared;
-use crate::connector::{Connection, ServerStream};
+use crate::connector::{Connection, MuxSession, ServerStream};
 use crate::proxy::Proxies;
 
 /// How long the announcement may take to leave; the wait for StartWorkConn that follows has no deadline.
@@ -22,6 +22,8 @@ const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Request {
     pub(crate) shared: Arc<Shared>,
     pub(crate) connection: Arc<Connection>,
+    /// The multiplexed connection to open it on; none takes the one with the fewest streams.
+    pub(crate) on: Option<MuxSession>,
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) run_id: String,
     /// Cancelled with the session; a connection that has been started by then lives on.
@@ -78,7 +80,10 @@ async fn start(request: &Request) -> Option<(ServerStream, StartWorkConn)> {
 
 /// Opens a connection and says whose it is. Every step has a deadline.
 async fn announce(request: &Request) -> Option<ServerStream> {
-    let opened = request.connection.open().await;
+    let opened = match &request.on {
+        Some(session) => session.open().await,
+        None => request.connection.open().await,
+    };
     let mut work = opened.inspect_err(|error| warn!("start new connection to server error: {error}")).ok()?;
     let mut message = NewWorkConn { run_id: request.run_id.clone(), ..NewWorkConn::default() };
     if let Err(error) = request.shared.auth.set_new_work_conn(&mut message).await {

@@ -172,6 +172,43 @@ async fn a_black_holed_connection_is_replaced() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn several_multiplexed_connections_share_the_work_and_are_replaced() -> Result<()> {
+    if Maker::from_env(Role::Frpc) != Maker::Ours {
+        return Ok(()); // Our client's own key.
+    }
+    let echo = Service::echo().await?;
+    let proxy = Proxy::new("tcp", "echo", echo.port());
+    let server_port = ports::free();
+    let mut relay = Relay::to(server_port).await?;
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("frps.ini"), server_ini(DEFAULT, server_port, ""))?;
+    let mut frps = start_program(Role::Frps, folder.path())?;
+    frps.line("frps started successfully").await?;
+    let ini = client_ini(DEFAULT, relay.port(), "tcp_mux_connections = 3", std::slice::from_ref(&proxy));
+    fs::write(folder.path().join("frpc.ini"), ini)?;
+    let mut frpc = start_program(Role::Frpc, folder.path())?;
+    frpc.line("start proxy success").await?;
+    within("three connections", relay.connections(3)).await?;
+
+    // More users at once than one connection has; each of them is served.
+    let mut users = Vec::new();
+    for _ in 0..12 {
+        let mut user = traffic::connect(proxy.remote).await?;
+        traffic::echo_on(&mut user, &[7; 10_000]).await?;
+        users.push(user);
+    }
+    ensure!(relay.used() == 3, "{} of 3 connections carry users", relay.used());
+    // The control's is the first; one of the others goes and comes back, and the session lives on.
+    relay.cut_last();
+    within("the replacement", relay.connections(4)).await?;
+    ensure!(frpc.count("login to server success") == 1, "the control was lost, too");
+    for _ in 0..12 {
+        traffic::echo(proxy.remote, b"after").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn both_programs_end_on_a_signal_with_status_zero() -> Result<()> {
     if Maker::from_env(Role::Frps) != Maker::Ours || Maker::from_env(Role::Frpc) != Maker::Ours {
         println!("skipped: the original is ended by the signal itself");

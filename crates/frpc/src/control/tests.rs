@@ -12,6 +12,7 @@ use tokio::io::{DuplexStream, duplex};
 
 use super::*;
 use crate::client::{ClientOptions, PENDING_WORK_CONNECTIONS};
+use crate::connector::MuxConnection;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -35,7 +36,7 @@ fn mux(drivers: &mut JoinSet<()>, stalled: CancellationToken) -> (Arc<Connection
         }
     });
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    (Arc::new(Connection::Mux { session, local, remote: local }), server)
+    (Arc::new(Connection::Mux(MuxConnection::of(session, local))), server)
 }
 
 /// A session whose control stream is `stream`.
