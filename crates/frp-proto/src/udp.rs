@@ -12,7 +12,7 @@ use crate::v1::{self, EncodeError};
 /// Appends the v1 frame of one datagram from or for the user at `remote`.
 ///
 /// # Errors
-/// If the datagram is too long for one message (about 7.5 KiB). `out` is then as it was.
+/// If the datagram is too long for one message (above some 7,600 bytes). `out` is then as it was.
 pub fn encode_v1(content: &[u8], remote: SocketAddr, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     encode_v1_to(content, &UdpAddr::from(remote), out)
 }

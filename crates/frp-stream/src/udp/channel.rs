@@ -45,7 +45,7 @@ pub enum Received {
 pub enum Sent {
     /// It was written, or queued.
     Sent,
-    /// It does not fit a message (above some 7.5 KB) and was dropped. The channel is as good as before.
+    /// It does not fit a message (above some 7,600 bytes) and was dropped. The channel is as good as before.
     TooLong,
 }
 
