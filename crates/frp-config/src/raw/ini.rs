@@ -163,11 +163,12 @@ impl Ini {
             let Some((_, replacement)) = found else {
                 break;
             };
-            let resolved = value.replace(reference, replacement);
-            if resolved.len() > MAX_VALUE {
+            let occurrences = value.matches(reference).count();
+            let kept = value.len() - occurrences * reference.len();
+            if kept.saturating_add(occurrences.saturating_mul(replacement.len())) > MAX_VALUE {
                 break;
             }
-            value = resolved;
+            value = value.replace(reference, replacement);
         }
         value
     }
@@ -234,5 +235,14 @@ mod tests {
     fn references_cannot_grow_without_end() {
         let text = "[a]\nx = %(y)s%(y)s\ny = %(x)s%(x)s\n";
         assert!(value(text, "a", "x").unwrap().len() <= MAX_VALUE);
+    }
+
+    /// It would take 160 GB, and then more.
+    #[test]
+    fn a_value_that_would_be_too_long_is_not_made() {
+        let mut text = format!("[a]\nx = {}\nlong = ", "%(y)s".repeat(200_000));
+        text.push_str(&format!("{}\ny = {}\n", "z".repeat(MAX_VALUE), "%(long)s".repeat(100_000)));
+        let resolved = value(&text, "a", "x").unwrap();
+        assert_eq!(resolved, "%(y)s".repeat(200_000));
     }
 }
