@@ -72,14 +72,18 @@ const TOKENS: [&[u8]; 40] = [
     b"}}",
 ];
 
-/// A changed copy of one of the seeds, perhaps with a piece of another.
+/// A changed copy of one of the seeds, perhaps with a piece of another, or with one of `words`.
 #[must_use]
-pub fn mutate(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+pub fn mutate(seeds: &[Vec<u8>], words: &[&str], random: &mut Random) -> Vec<u8> {
     let pick = |random: &mut Random| seeds.get(random.below(seeds.len())).map_or(&[][..], Vec::as_slice);
+    let token = |random: &mut Random| match words {
+        [_, ..] if random.below(2) == 0 => words[random.below(words.len())].as_bytes().to_vec(),
+        _ => TOKENS[random.below(TOKENS.len())].to_vec(),
+    };
     let mut input = pick(random).to_vec();
     for _ in 0..=random.below(6) {
         let at = random.below(input.len() + 1);
-        match random.below(9) {
+        match random.below(10) {
             0 => input.truncate(at),
             1 => drop(input.drain(..at)),
             2 => {
@@ -96,15 +100,20 @@ pub fn mutate(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
                     *byte = random.next().to_le_bytes()[0];
                 }
             }
-            5 => drop(input.splice(at..at, TOKENS[random.below(TOKENS.len())].iter().copied())),
+            5 => drop(input.splice(at..at, token(random))),
             6 => {
-                let token = TOKENS[random.below(TOKENS.len())];
+                let token = token(random);
                 let end = (at + token.len()).min(input.len());
-                drop(input.splice(at..end, token.iter().copied()));
+                drop(input.splice(at..end, token));
             }
             7 => {
                 let end = at + random.below(input.len() - at + 1);
                 let piece = input[at..end].repeat(1 + random.below(4));
+                drop(input.splice(at..at, piece));
+            }
+            8 => {
+                // Deep nesting and long runs come from one short piece, many times.
+                let piece = token(random).repeat(1 << random.below(13));
                 drop(input.splice(at..at, piece));
             }
             _ => {

@@ -17,18 +17,18 @@ use crate::{Target, seeds};
 #[must_use]
 pub fn targets() -> Vec<Target> {
     vec![
-        Target { name: "v1_frame", run: v1_frame, seeds: recorded },
-        Target { name: "message_json", run: message_json, seeds: bodies },
-        Target { name: "udp_packet", run: udp_packet, seeds: bodies },
-        Target { name: "cfb_stream", run: cfb_stream, seeds: recorded },
-        Target { name: "sniff", run: sniff, seeds: starts },
-        Target { name: "exchange_server", run: exchange_server, seeds: starts },
-        Target { name: "exchange_client", run: exchange_client, seeds: recorded },
+        Target::new("v1_frame", v1_frame, recorded),
+        Target::new("message_json", message_json, bodies),
+        Target::new("udp_packet", udp_packet, bodies),
+        Target::new("cfb_stream", cfb_stream, recorded),
+        Target::new("sniff", sniff, starts),
+        Target::new("exchange_server", exchange_server, starts),
+        Target::new("exchange_client", exchange_client, recorded),
     ]
 }
 
 /// Recorded directions of whole connections, and an empty frame of every message.
-fn recorded() -> Vec<Vec<u8>> {
+pub(crate) fn recorded() -> Vec<Vec<u8>> {
     let mut all = seeds::files(&seeds::data("wire"), "bin");
     for &kind in MessageKind::ALL {
         let mut frame = vec![kind.v1_byte(), 0, 0, 0, 0, 0, 0, 0, 2];

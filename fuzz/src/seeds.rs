@@ -12,18 +12,25 @@ pub fn data(topic: &str) -> PathBuf {
 /// The contents of all files below `folder` with this extension, in the order of their paths.
 #[must_use]
 pub fn files(folder: &Path, extension: &str) -> Vec<Vec<u8>> {
-    let mut paths = Vec::new();
-    collect(folder, extension, &mut paths);
-    paths.sort();
-    paths.iter().filter_map(|path| fs::read(path).ok()).collect()
+    let of_kind = |path: &PathBuf| path.extension().is_some_and(|found| found == extension);
+    paths(folder).iter().filter(|path| of_kind(path)).filter_map(|path| fs::read(path).ok()).collect()
 }
 
-fn collect(folder: &Path, extension: &str, paths: &mut Vec<PathBuf>) {
+/// All files below `folder`, in order.
+#[must_use]
+pub fn paths(folder: &Path) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    collect(folder, &mut paths);
+    paths.sort();
+    paths
+}
+
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
         if path.is_dir() {
-            collect(&path, extension, paths);
-        } else if path.extension().is_some_and(|found| found == extension) {
+            collect(&path, paths);
+        } else {
             paths.push(path);
         }
     }

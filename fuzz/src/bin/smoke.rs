@@ -1,35 +1,66 @@
 //! Runs every target for a while on a stable compiler, with seeded random mutations.
 //!
 //! `smoke [--seconds N] [--seed S] [--target NAME] [--write-seeds] [FILE...]`
+//!
+//! Each target runs in a process of its own, so that an overflow of the stack or an allocation that is refused is a
+//! finding like others. Such a process is run once more with the same seed; this time it keeps each input in a file
+//! before it tries it.
 
 #![forbid(unsafe_code)]
 
+use std::alloc::System;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use cap::Cap;
 use frp_fuzz::Target;
 use frp_fuzz::mutate::{Random, mutate};
+
+/// What a target may hold at any time in bytes, its seeds included. Beyond it an allocation fails, which ends the
+/// process.
+const MEMORY_LIMIT: usize = 1 << 30;
+
+#[global_allocator]
+static MEMORY: Cap<System> = Cap::new(System, MEMORY_LIMIT);
+
+/// The stack that targets run on, in bytes: that of tokio's threads.
+const STACK: usize = 2 << 20;
 
 /// How often the watchdog looks.
 const TICK: Duration = Duration::from_millis(200);
 
-/// An input that the watchdog sees this often in a row (20 seconds) is a finding, too. Sightings, not a clock:
+/// An input that the watchdog sees this often in a row (10 seconds) is a finding, too. Sightings, not a clock:
 /// when the machine stalls, the watchdog stalls along.
-const TOO_OFTEN: u32 = 100;
+const TOO_OFTEN: u32 = 50;
+
+/// How much longer than the first run the one may take that keeps its inputs.
+const TRACING_COSTS: f64 = 20.0;
 
 struct Arguments {
     seconds: f64,
     seed: u64,
     target: Option<String>,
     write_seeds: bool,
+    /// This is the process of one target.
+    inside: bool,
+    /// Keep each input before it is tried.
+    trace: bool,
     files: Vec<PathBuf>,
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut found = Arguments { seconds: 5.0, seed: 1, target: None, write_seeds: false, files: Vec::new() };
+    let mut found = Arguments {
+        seconds: 5.0,
+        seed: 1,
+        target: None,
+        write_seeds: false,
+        inside: false,
+        trace: false,
+        files: Vec::new(),
+    };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
@@ -38,11 +69,13 @@ fn arguments() -> Result<Arguments, String> {
             "--seed" => found.seed = value()?.parse().map_err(|error| format!("--seed: {error}"))?,
             "--target" => found.target = Some(value()?),
             "--write-seeds" => found.write_seeds = true,
+            "--inside" => found.inside = true,
+            "--trace" => found.trace = true,
             _ if word.starts_with('-') => return Err(format!("unknown option {word}")),
             _ => found.files.push(word.into()),
         }
     }
-    if !found.seconds.is_finite() || found.seconds < 0.0 {
+    if !(0.0..1e6).contains(&found.seconds) {
         return Err("--seconds must be a number of seconds".to_owned());
     }
     Ok(found)
@@ -65,67 +98,151 @@ fn main() -> ExitCode {
         }
     }
     let mut failed = 0;
-    for target in &targets {
+    for target in targets {
+        let name = target.name;
         let outcome = if arguments.write_seeds {
-            write_seeds(target)
-        } else if arguments.files.is_empty() {
-            attack(target, &arguments)
+            write_seeds(&target)
+        } else if arguments.inside {
+            inside(target, &arguments)
         } else {
-            replay(target, &arguments.files)
+            outside(&target, &arguments).map(|()| String::new())
         };
         match outcome {
-            Ok(done) => println!("{:<24} ok   {done}", target.name),
+            Ok(done) if done.is_empty() => {}
+            Ok(done) => println!("{name:<24} ok   {done}"),
             Err(error) => {
                 failed += 1;
-                println!("{:<24} FAIL {error}", target.name);
+                if !error.is_empty() {
+                    println!("{name:<24} FAIL {error}");
+                }
             }
         }
     }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Runs one target in a process of its own, which says itself how it went unless it died. An empty error has been
+/// printed already.
+fn outside(target: &Target, arguments: &Arguments) -> Result<(), String> {
+    let run = |seconds: f64, trace: bool| {
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let mut command = Command::new(program);
+        command.args(["--inside", "--target", target.name, "--seed", &arguments.seed.to_string()]);
+        command.args(["--seconds", &seconds.to_string()]);
+        if trace {
+            command.arg("--trace");
+        }
+        command.args(&arguments.files).status().map_err(|error| error.to_string())
+    };
+    let status = run(arguments.seconds, false)?;
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(1) => Err(String::new()),
+        _ => {
+            println!("{:<24} died ({status}); once more, to find the input", target.name);
+            let again = run(arguments.seconds * TRACING_COSTS, true)?;
+            if matches!(again.code(), Some(0 | 1)) {
+                return Err(format!("died ({status}) and did not do so again, seed {}", arguments.seed));
+            }
+            let input = std::fs::read(trace_file(target.name)).map_err(|error| error.to_string())?;
+            Err(format!("died ({status}); input kept as {}", keep(target.name, &input)))
+        }
+    }
+}
+
+/// Runs one target on a thread with a stack of the usual size.
+fn inside(target: Target, arguments: &Arguments) -> Result<String, String> {
+    let &Arguments { seconds, seed, trace, .. } = arguments;
+    let files = arguments.files.clone();
+    let name = target.name;
+    let work = move || {
+        let run = Run { at_work: AtWork::default(), trace, target };
+        watch(run.target.name, &run.at_work);
+        if files.is_empty() { attack(&run, seconds, seed) } else { replay(&run, &files) }
+    };
+    let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work);
+    let thread = thread.map_err(|error| error.to_string())?;
+    thread.join().unwrap_or_else(|_| Err("the run itself panicked".to_owned()))
+}
+
 /// The input at work and its number, for the watchdog.
 type AtWork = Arc<Mutex<(u64, Option<Vec<u8>>)>>;
+
+struct Run {
+    target: Target,
+    at_work: AtWork,
+    trace: bool,
+}
 
 #[expect(clippy::disallowed_methods, reason = "no runtime whose clock could be asked")]
 fn now() -> Instant {
     Instant::now()
 }
 
-fn attack(target: &Target, arguments: &Arguments) -> Result<String, String> {
-    let seeds = (target.seeds)();
+fn attack(run: &Run, seconds: f64, seed: u64) -> Result<String, String> {
+    let Target { name, words, seeds, .. } = run.target;
+    let seeds = seeds();
     if seeds.is_empty() {
         return Err("no seeds".to_owned());
     }
-    let at_work = AtWork::default();
-    watch(target.name, &at_work);
-    let end = now() + Duration::from_secs_f64(arguments.seconds);
-    let mut random = Random::new(arguments.seed ^ name_seed(target.name));
+    let end = now() + Duration::from_secs_f64(seconds);
+    let mut random = Random::new(seed ^ name_seed(name));
     let mut count = 0_u64;
-    let mut run = |input: Vec<u8>| {
+    let mut slowest = Duration::ZERO;
+    let mut last = now();
+    let mut next = |input: Vec<u8>| {
         count += 1;
-        run_one(target, input, &at_work)
+        run.one(input)?;
+        let after = now();
+        slowest = slowest.max(after - last);
+        last = after;
+        Ok::<bool, String>(after < end)
     };
-    for seed in &seeds {
-        run(seed.clone())?;
+    for input in &seeds {
+        next(input.clone())?;
     }
-    while now() < end {
-        for _ in 0..64 {
-            run(mutate(&seeds, &mut random))?;
-        }
-    }
-    Ok(format!("{count} inputs, seed {}", arguments.seed))
+    while next(mutate(&seeds, words, &mut random))? {}
+    let peak = MEMORY.max_allocated() >> 20;
+    Ok(format!("{count} inputs, slowest {} ms, peak {peak} MiB, seed {seed}", slowest.as_millis()))
 }
 
-fn run_one(target: &Target, input: Vec<u8>, at_work: &AtWork) -> Result<(), String> {
-    let hold = |work| {
-        let mut at_work = at_work.lock().unwrap_or_else(PoisonError::into_inner);
-        *at_work = (at_work.0.wrapping_add(1), work);
-    };
-    hold(Some(input.clone()));
-    let outcome = catch_unwind(AssertUnwindSafe(|| (target.run)(&input)));
-    hold(None);
-    outcome.map_err(|_| format!("panicked; input kept as {}", keep(target.name, &input)))
+fn replay(run: &Run, files: &[PathBuf]) -> Result<String, String> {
+    for file in files {
+        let input = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        run.one(input)?;
+    }
+    Ok(format!("{} files, peak {} MiB", files.len(), MEMORY.max_allocated() >> 20))
+}
+
+impl Run {
+    fn one(&self, input: Vec<u8>) -> Result<(), String> {
+        let Target { name, run, memory, .. } = self.target;
+        if self.trace {
+            let file = trace_file(name);
+            let folder = file.parent().unwrap_or_else(|| Path::new("."));
+            let kept = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, &input));
+            kept.map_err(|error| error.to_string())?;
+        }
+        let hold = |work| {
+            let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+            *at_work = (at_work.0.wrapping_add(1), work);
+        };
+        hold(Some(input.clone()));
+        let before = MEMORY.allocated();
+        let known = MEMORY.max_allocated();
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(&input)));
+        let peak = MEMORY.max_allocated();
+        hold(None);
+        // A new peak is this input's.
+        let took = if peak > known { peak.saturating_sub(before) } else { 0 };
+        if outcome.is_err() {
+            Err(format!("panicked; input kept as {}", keep(name, &input)))
+        } else if took > memory {
+            Err(format!("took {took} bytes of memory; input kept as {}", keep(name, &input)))
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// Ends the process when one input takes too long: nothing else can end a loop.
@@ -148,16 +265,6 @@ fn watch(name: &'static str, at_work: &AtWork) {
     let _ = std::thread::Builder::new().name("watchdog".to_owned()).spawn(watchdog);
 }
 
-fn replay(target: &Target, files: &[PathBuf]) -> Result<String, String> {
-    let at_work = AtWork::default();
-    watch(target.name, &at_work);
-    for file in files {
-        let input = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        run_one(target, input, &at_work)?;
-    }
-    Ok(format!("{} files", files.len()))
-}
-
 fn write_seeds(target: &Target) -> Result<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
     let seeds = (target.seeds)();
@@ -168,9 +275,18 @@ fn write_seeds(target: &Target) -> Result<String, String> {
     Ok(format!("{} seeds", seeds.len()))
 }
 
+fn artifacts(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("artifacts").join(name)
+}
+
+/// The input that a traced run tries.
+fn trace_file(name: &str) -> PathBuf {
+    artifacts(name).join("last")
+}
+
 /// Keeps an input below `artifacts/`; gives the file's name.
 fn keep(name: &str, input: &[u8]) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("artifacts").join(name);
+    let folder = artifacts(name);
     let hash = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
