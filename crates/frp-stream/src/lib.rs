@@ -12,7 +12,7 @@
 //! | --- | --- |
 //! | [`io`] | [`Io`], [`Stream`]: a TCP connection or anything else that behaves like one, with bytes put back |
 //! | [`message`] | whole messages over any stream, and the encrypted control channel |
-//! | [`layer`] | cipher, snappy, limit, count; [`Layers::apply`] is the one place of their order |
+//! | [`layer`] | cipher, snappy, limit; [`Layers::apply`] is the one place of their order |
 //! | [`limit`] | [`RateLimiter`]: one token bucket per proxy |
 //! | [`relay`] | two streams joined: half-close, byte counts, errors that name their side |
 //! | [`udp`] | datagrams as messages, and the forwarder of the client side |

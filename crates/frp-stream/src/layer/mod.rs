@@ -1,7 +1,6 @@
 //! What a proxy can put around the payload of a work connection.
 
 pub mod cipher;
-pub mod counted;
 pub mod limited;
 pub mod snappy;
 #[cfg(test)]
