@@ -157,3 +157,12 @@ async fn a_client_that_fails_stops_no_other_one() {
     soon(frps.work_conn()).await;
     good.stop().await;
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_server_is_dialled_from_the_address_that_was_chosen() {
+    let frps = Frps::start().await;
+    let frpc = Text::with_token(&frps).line("transport.connectServerLocalIP = \"127.0.0.7\"").start();
+    assert_eq!(frps.peer().await.ip().to_string(), "127.0.0.7");
+    assert!(frpc.end().await.unwrap_err().contains("login to the server failed"));
+}

@@ -47,3 +47,18 @@ async fn files_that_cannot_be_read_fail_the_login() {
     .await;
     log.line("WARN connect to server error: open /nonexistent/ca.pem: no such file or directory").await;
 }
+
+#[tokio::test]
+async fn a_server_that_does_not_shake_hands_is_given_up() {
+    let frps = Frps::start().await;
+    let frpc = Text::with_token(&frps)
+        .replace("transport.tls.enable = false", "transport.tls.enable = true")
+        .line("transport.dialServerTimeout = 1")
+        .start();
+    let _silent = frps.connection().await;
+    let error = frpc.end().await.unwrap_err();
+    assert!(
+        error.starts_with("login to the server failed: TLS handshake with the server: i/o timeout."),
+        "{error}"
+    );
+}

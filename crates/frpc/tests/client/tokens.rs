@@ -1,10 +1,14 @@
 //! Where the token comes from.
 
+#![cfg(unix)]
+
 use std::fs;
+use std::process::Command;
 
 use frp_proto::digest::auth_key;
+use tokio::net::unix::pipe;
 
-use crate::support::{Frpc, Frps, Text};
+use crate::support::{Frpc, Frps, Text, hear};
 
 #[tokio::test]
 async fn a_token_is_read_from_a_file() {
@@ -35,7 +39,6 @@ async fn a_token_is_read_from_a_file() {
     );
 }
 
-#[cfg(unix)]
 fn exec(frps: &Frps, command: &str) -> Text {
     Text::new(frps)
         .line("auth.tokenSource.type = \"exec\"")
@@ -44,7 +47,6 @@ fn exec(frps: &Frps, command: &str) -> Text {
         .line("auth.tokenSource.exec.env = [{ name = \"PART\", value = \"cret\" }]")
 }
 
-#[cfg(unix)]
 #[tokio::test]
 async fn a_token_is_what_a_program_prints() {
     let mut frps = Frps::start().await;
@@ -60,19 +62,16 @@ async fn a_token_is_what_a_program_prints() {
     assert_eq!(error, "failed to resolve auth.tokenSource: failed to execute command sh: exit status 3");
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_program_that_hangs_does_not_hold_the_end_up() {
     let frps = Frps::start().await;
     let folder = tempfile::tempdir().unwrap();
-    let (begun, fifo) = (folder.path().join("begun"), folder.path().join("fifo"));
-    let command = format!("mkfifo {0}; touch {1}; read line < {0}", fifo.display(), begun.display());
-    let frpc = exec(&frps, &command).start();
-    crate::support::soon(async {
-        while !begun.exists() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    let [begun, never] = ["begun", "never"].map(|name| folder.path().join(name));
+    assert!(Command::new("mkfifo").args([&begun, &never]).status().unwrap().success());
+    let mut beginning = pipe::OpenOptions::new().read_write(true).open_receiver(&begun).unwrap();
+    let frpc =
+        exec(&frps, &format!("echo begun > {}; read line < {}", begun.display(), never.display())).start();
+    hear(&mut beginning, "begun").await;
     frpc.stop().await;
 }

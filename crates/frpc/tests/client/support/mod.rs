@@ -6,6 +6,7 @@ mod local;
 mod log;
 mod server;
 
+use std::panic::Location;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -20,8 +21,13 @@ pub(crate) const TOKEN: &str = "secret";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for what must come.
-pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what).await.expect("nothing happened for a long time")
+#[track_caller]
+pub(crate) fn soon<F: Future>(what: F) -> impl Future<Output = F::Output> {
+    let caller = Location::caller();
+    async move {
+        let result = tokio::time::timeout(PATIENCE, what).await;
+        result.unwrap_or_else(|_| panic!("{caller}: nothing happened for {PATIENCE:?}"))
+    }
 }
 
 pub(crate) async fn say(stream: &mut (impl AsyncWrite + Unpin), text: &str) {

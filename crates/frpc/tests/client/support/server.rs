@@ -83,11 +83,17 @@ impl Frps {
     /// The next TCP connection.
     pub(crate) async fn connection(&self) -> Stream {
         let (socket, _) = soon(self.listener.accept()).await.unwrap();
+        socket.set_nodelay(true).unwrap();
         let stream = Stream::from(socket);
         match &self.tls {
             Some(tls) => soon(accept_by_first_byte(stream, tls, true)).await.unwrap().0,
             None => stream,
         }
+    }
+
+    /// Whom the next TCP connection comes from; it is closed.
+    pub(crate) async fn peer(&self) -> SocketAddr {
+        soon(self.listener.accept()).await.unwrap().1
     }
 
     /// The next stream, of whatever kind.
