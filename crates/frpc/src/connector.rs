@@ -273,3 +273,31 @@ impl MuxSession {
         self.session.is_closed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::duplex;
+    use tokio::task::JoinSet;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_acknowledges_no_stream_is_waited_for_so_long() {
+        // The far end takes everything and says nothing.
+        let (near, _far) = duplex(1 << 20);
+        let (session, driver) = Session::client(near, frp_mux::Config::default());
+        let mut drivers = JoinSet::new();
+        drivers.spawn(driver);
+        let connection = Connection::Mux(MuxConnection::of(session, (Ipv4Addr::LOCALHOST, 1).into()));
+        let mut streams = Vec::new();
+        for _ in 0..frp_mux::Config::default().accept_backlog {
+            streams.push(connection.open().await.unwrap());
+        }
+        let began = Instant::now();
+        assert!(matches!(connection.open().await, Err(ConnectError::MuxTimeout)));
+        assert_eq!(began.elapsed(), OPEN_TIMEOUT);
+    }
+}
