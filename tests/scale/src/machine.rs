@@ -1,0 +1,103 @@
+//! What the machine has, and what fits into it.
+
+use std::fmt;
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::RangeInclusive;
+
+use anyhow::{Context, Result};
+use rustix::process::{Resource, getrlimit};
+
+/// Public ports are taken from here: below the usual range of ports for outgoing connections.
+pub(crate) const PUBLIC_PORTS: RangeInclusive<u16> = 10_000..=31_999;
+/// Files that a process has open besides what it is measured with.
+const SPARE_FILES: usize = 60;
+
+/// The limits that decide how much of a scene fits.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    /// Open files of one process.
+    files: usize,
+    /// The kernel's cap on a listener's backlog.
+    backlog: usize,
+    /// Ports for outgoing connections from one address.
+    ports: RangeInclusive<u16>,
+    cores: usize,
+    memory_mib: u64,
+    kernel: String,
+}
+
+impl Machine {
+    /// Reads the limits.
+    ///
+    /// # Errors
+    /// This is no Linux.
+    pub(crate) fn look() -> Result<Self> {
+        let text = |path: &str| std::fs::read_to_string(path).with_context(|| path.to_owned());
+        let files = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
+        let range = text("/proc/sys/net/ipv4/ip_local_port_range")?;
+        let mut range = range.split_whitespace().filter_map(|port| port.parse().ok());
+        let memory = text("/proc/meminfo")?;
+        let memory = memory.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok());
+        Ok(Self {
+            files: usize::try_from(files)?,
+            backlog: text("/proc/sys/net/core/somaxconn")?.trim().parse()?,
+            ports: range.next().context("no range of ports")?..=range.next().context("no range of ports")?,
+            cores: std::thread::available_parallelism()?.get(),
+            memory_mib: memory.context("no MemTotal")? / 1024,
+            kernel: text("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+        })
+    }
+
+    /// `wanted`, or as many as fit when the busiest process needs `files_each` files for one of them. Says so when
+    /// that is fewer.
+    pub(crate) fn fit(&self, wanted: usize, files_each: usize, what: &str) -> usize {
+        let most = self.files.saturating_sub(SPARE_FILES) / files_each.max(1);
+        if wanted > most {
+            crate::table::note(&format!(
+                "{most} instead of {wanted} {what}: {files_each} files each, and a process may open {}",
+                self.files
+            ));
+        }
+        wanted.min(most)
+    }
+
+    /// An address to connect from for the `number`-th connection, such that no address runs out of ports.
+    pub(crate) fn source(&self, number: usize) -> Ipv4Addr {
+        let ports = usize::from(self.ports.end().saturating_sub(*self.ports.start())).max(2) / 2;
+        let index = u8::try_from(number / ports % 200).unwrap_or_default();
+        Ipv4Addr::new(127, 0, 1, 1 + index)
+    }
+
+    /// An address of `count`, in turns.
+    pub(crate) fn source_of(number: usize, count: usize) -> Ipv4Addr {
+        let index = u8::try_from(number % count.clamp(1, 200)).unwrap_or_default();
+        Ipv4Addr::new(127, 0, 2, 1 + index)
+    }
+}
+
+/// Public ports that nobody has.
+///
+/// # Errors
+/// There are fewer than `count`.
+pub(crate) fn free_public_ports(count: usize) -> Result<Vec<u16>> {
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    let ports: Vec<u16> = PUBLIC_PORTS.filter(free).take(count).collect();
+    anyhow::ensure!(ports.len() == count, "only {} free ports in {PUBLIC_PORTS:?}", ports.len());
+    Ok(ports)
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Linux {}, {} cores, {} MiB; files per process {}, somaxconn {}, ports for connections {}-{}",
+            self.kernel,
+            self.cores,
+            self.memory_mib,
+            self.files,
+            self.backlog,
+            self.ports.start(),
+            self.ports.end()
+        )
+    }
+}
