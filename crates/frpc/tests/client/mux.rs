@@ -1,6 +1,8 @@
 //! Sessions over one multiplexed connection.
 
-use frp_proto::msg::ReqWorkConn;
+use frp_proto::msg::{ReqWorkConn, StartWorkConn};
+use frp_stream::Stream;
+use frp_stream::message::write_message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Echo, Frps, Log, Text, closed, ended, hear, say, soon};
@@ -83,4 +85,39 @@ async fn streams_that_the_server_opens_are_refused() {
     // And the session goes on.
     control.start().await;
     frpc.stop().await;
+}
+
+#[tokio::test]
+async fn further_connections_carry_work_connections_and_are_made_anew() {
+    let echo = Echo::start().await;
+    let mut frps = Frps::start_mux().await;
+    let text = Text::with_token(&frps).line("transport.tcpMuxConnections = 3");
+    let frpc = text.tcp("web", echo.port, "").start();
+    let mut control = frps.accept("0123456789abcdef").await;
+    control.start().await;
+    let mut further = Vec::new();
+    // Three, as one of the two further ones is lost on the way.
+    for number in 0..3 {
+        let session = frps.another_mux_session().await;
+        // Something is said at once on each of them: a work connection that nobody asked for.
+        let stream = Stream::boxed(soon(session.accept()).await.unwrap());
+        let (mut user, message) = Frps::work_conn_on(stream).await;
+        assert_eq!(message.run_id, "0123456789abcdef");
+        let start = StartWorkConn { proxy_name: "web".to_owned(), ..StartWorkConn::default() };
+        soon(write_message(&mut user, &start.into())).await.unwrap();
+        say(&mut user, "hello").await;
+        hear(&mut user, "hello").await;
+        if number == 1 {
+            session.close();
+        }
+        further.push(user);
+    }
+    // The session is the same one all the while.
+    let mut user = further.remove(0);
+    say(&mut user, "still here").await;
+    hear(&mut user, "still here").await;
+    control.send(ReqWorkConn::default()).await;
+    frpc.stop().await;
+    control.ended().await;
+    closed(&mut user).await;
 }

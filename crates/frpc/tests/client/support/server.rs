@@ -107,14 +107,18 @@ impl Frps {
                     None => self.mux.as_mut().unwrap().session = None,
                 },
                 Some(None) => {
-                    let (session, driver) =
-                        frp_mux::Session::server(self.connection().await, Config::default());
-                    let mux = self.mux.as_mut().unwrap();
-                    mux.drivers.spawn(driver);
-                    mux.session = Some(session);
+                    let session = self.another_mux_session().await;
+                    self.mux.as_mut().unwrap().session = Some(session);
                 }
             }
         }
+    }
+
+    /// The next multiplexed connection, beside the one that streams are taken from.
+    pub(crate) async fn another_mux_session(&mut self) -> frp_mux::Session {
+        let (session, driver) = frp_mux::Session::server(self.connection().await, Config::default());
+        self.mux.as_mut().unwrap().drivers.spawn(driver);
+        session
     }
 
     /// The multiplexed connection that is there now.
@@ -123,8 +127,11 @@ impl Frps {
     }
 
     /// The next stream with its first message.
-    pub(crate) async fn first(&mut self) -> (Stream, FirstMessage) {
-        let mut stream = self.stream().await;
+    async fn first(&mut self) -> (Stream, FirstMessage) {
+        Self::first_on(self.stream().await).await
+    }
+
+    async fn first_on(mut stream: Stream) -> (Stream, FirstMessage) {
         let mut accept = ServerAccept::new();
         let mut buffer = [0; 1024];
         loop {
@@ -165,7 +172,12 @@ impl Frps {
 
     /// The next stream, which must be a work connection.
     pub(crate) async fn work_conn(&mut self) -> (Stream, NewWorkConn) {
-        match self.first().await {
+        Self::work_conn_on(self.stream().await).await
+    }
+
+    /// The work connection that this stream must be.
+    pub(crate) async fn work_conn_on(stream: Stream) -> (Stream, NewWorkConn) {
+        match Self::first_on(stream).await {
             (stream, FirstMessage::WorkConn { message, .. }) => (stream, message),
             (_, other) => panic!("no work connection: {other:?}"),
         }
