@@ -1,7 +1,20 @@
 #!/usr/bin/env bash
-# All tests. They use nothing but loopback; FRP_SERVER and FRP_CLIENT put the original on a side.
+# All tests. They use nothing but loopback; FRP_REF has them repeated with the original on either side.
 set -euo pipefail
 cd "$(dirname "$0")"
 ./setup.sh
 cargo build --workspace --bins
 cargo test --workspace "$@"
+
+# The same tests of whole programs with the original on one side, in each release that is there.
+if [ -z "${FRP_REF:-}" ]; then
+  echo "skipped: the comparison with the original, as FRP_REF names no folder of its binaries (vX.Y.Z/frps, vX.Y.Z/frpc)"
+  exit 0
+fi
+for folder in "$FRP_REF"/v*/; do
+  release=$(basename "$folder")
+  for side in FRP_SERVER FRP_CLIENT; do
+    echo "== $side=$release"
+    env "$side=$release" cargo test --quiet -p frp-e2e --test matrix --test lifecycle
+  done
+done
