@@ -201,12 +201,6 @@ impl ClientTransportConfig {
         seconds(self.dial_server_timeout)
     }
 
-    /// Time between TCP keepalive probes; `None` is off.
-    #[must_use]
-    pub fn dial_server_keepalive(&self) -> Option<Duration> {
-        seconds(self.dial_server_keepalive)
-    }
-
     /// Time between keepalives of the multiplexer; `None` is off.
     #[must_use]
     pub fn tcp_mux_keepalive_interval(&self) -> Option<Duration> {

@@ -193,12 +193,6 @@ impl ServerTransportConfig {
         seconds(self.tcp_mux_keepalive_interval)
     }
 
-    /// Time between TCP keepalive probes; `None` is off.
-    #[must_use]
-    pub fn tcp_keepalive(&self) -> Option<Duration> {
-        seconds(self.tcp_keepalive)
-    }
-
     /// Time without a heartbeat after which a client is dropped; `None` is off.
     #[must_use]
     pub fn heartbeat_timeout(&self) -> Option<Duration> {
