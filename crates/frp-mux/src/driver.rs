@@ -83,13 +83,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
 
     /// One write and one read. Says whether there may be more to do at once.
     fn step(&mut self, cx: &mut Context<'_>, now: Duration) -> Result<bool, SessionEnd> {
-        if let Some(at) = self.timer_at
-            && at <= now
-        {
-            self.timer_at = None;
-            self.on_time(now)?;
-        }
-        self.gather(now);
+        self.on_time(now)?;
+        self.gather(now)?;
         let wrote = self.write(cx, now)?;
         if self.closing.is_some() {
             return self.wind_up(cx).map(|more| more || wrote);
@@ -136,14 +131,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         Ok(wrote)
     }
 
-    /// Takes what the streams have to send, and notices a session that was closed.
-    fn gather(&mut self, now: Duration) {
+    /// Takes what the streams have to send, and notices deadlines and a session that was closed.
+    fn gather(&mut self, now: Duration) -> Result<(), SessionEnd> {
         let mut state = self.shared.lock();
         state.driver_runs();
         if self.closing.is_none() && (state.end.is_some() || state.is_orphaned()) {
             let reason = state.end.get_or_insert(SessionEnd::Closed).clone();
             self.closing = Some(Closing { reason, deadline: now + CLOSE_WITHIN, shut_down: false });
         }
+        let due = state.engine.next_timeout().is_some_and(|at| at <= now);
+        let in_time = if due { state.engine.handle_timeout(now) } else { Ok(()) };
         if self.out.is_empty() && state.engine.wants_transmit() {
             state.engine.transmit(&mut self.out, now);
         }
@@ -152,6 +149,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let acknowledged = state.engine.take_acknowledged();
         drop(state);
         self.after(acknowledged, 0);
+        in_time
     }
 
     /// Reads once. Says whether something came.
@@ -228,7 +226,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         }
     }
 
+    /// The deadlines that are not the engine's.
     fn on_time(&mut self, now: Duration) -> Result<(), SessionEnd> {
+        if self.timer_at.is_some_and(|at| at <= now) {
+            self.timer_at = None;
+        }
         if let Some(closing) = &self.closing
             && closing.deadline <= now
         {
@@ -243,13 +245,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             self.out.release();
             self.input.release();
         }
-        let mut state = self.shared.lock();
-        let result = state.engine.handle_timeout(now);
-        state.engine.take_wakes(&mut self.wakes);
-        let acknowledged = state.engine.take_acknowledged();
-        drop(state);
-        self.after(acknowledged, 0);
-        result
+        Ok(())
     }
 
     /// Prepares to sleep. `false` when something came up in between.
@@ -314,7 +310,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     fn finish(&mut self, cx: &mut Context<'_>, reason: SessionEnd) -> SessionEnd {
         if matches!(reason, SessionEnd::Protocol(_)) {
             // The goaway that names the fault; it goes if it can go at once.
-            self.gather(self.shared.now());
+            let _ = self.gather(self.shared.now());
             while let Poll::Ready(Ok(count)) = Pin::new(&mut self.io).poll_write(cx, self.out.first())
                 && count > 0
             {

@@ -99,6 +99,65 @@ async fn many_streams_both_ways_over_tcp() {
     many_streams(client, server, 50, 1_000_000).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_come_and_go_in_every_way() {
+    let (client, server) = pair(5000);
+    let mut tasks = JoinSet::new();
+    let mut acceptors = JoinSet::new();
+    for side in [&client, &server] {
+        let session = side.session.clone();
+        acceptors.spawn(async move {
+            let mut streams = JoinSet::new();
+            for seed in 0.. {
+                let Some(stream) = session.accept().await else { break };
+                streams.spawn(live_and_die(stream, seed));
+            }
+        });
+        let session = side.session.clone();
+        tasks.spawn(async move {
+            let mut streams = JoinSet::new();
+            for seed in 0..300 {
+                streams.spawn(live_and_die(session.open().await.unwrap(), seed ^ 0xabc));
+            }
+            streams.join_all().await;
+        });
+    }
+    tasks.join_all().await;
+    while client.session.num_streams() + server.session.num_streams() > 0 {
+        tokio::task::yield_now().await;
+    }
+    acceptors.abort_all();
+    while acceptors.join_next().await.is_some() {}
+    let (mut near, mut far) = stream_pair(&client, &server).await;
+    near.write_all(b"alive").await.unwrap();
+    far.read_exact(&mut [0; 5]).await.unwrap();
+}
+
+/// Reads, writes, shuts down, aborts or drops, in some order.
+async fn live_and_die(mut stream: MuxStream, seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut buffer = vec![0; 20_000];
+    for _ in 0..random.random_range(0..10) {
+        let size = random.random_range(1..buffer.len());
+        match random.random_range(0..10) {
+            0..=3 if stream.write(&buffer[..size]).await.is_err() => return,
+            4..=7 => {
+                // The other side may wait for us as we wait for it.
+                let read =
+                    tokio::time::timeout(Duration::from_millis(2), stream.read(&mut buffer[..size])).await;
+                if matches!(read, Ok(Ok(0) | Err(_))) {
+                    return;
+                }
+            }
+            8 => {
+                let _ = stream.shutdown().await;
+            }
+            9 if size < 5000 => return stream.abort(),
+            _ => {}
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_stream_that_nobody_reads_does_not_hold_up_another() {
     let (client, server) = pair(64 << 10);

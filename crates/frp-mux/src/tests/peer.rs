@@ -47,6 +47,20 @@ async fn a_peer_that_floods_and_does_not_read_is_not_listened_to() {
     assert!(matches!(server.end().await, SessionEnd::WriteTimeout));
 }
 
+#[tokio::test]
+async fn a_flood_of_nothing_does_not_hide_that_nothing_is_read() {
+    // In real time: a busy session never comes to rest, and its deadlines hold all the same.
+    let (ours, mut theirs) = duplex(4096);
+    let config = Config { write_timeout: std::time::Duration::from_millis(20), ..Config::default() };
+    let mut server = Running::start(false, ours, config);
+    theirs.write_all(&Header::window(1, Flags::SYN, 0).encode()).await.unwrap();
+    let mut stream = server.session.accept().await.unwrap();
+    stream.write_all(&[0; 50_000]).await.unwrap();
+    let junk = [&Header::data(99, 1000).encode()[..], &[0; 1000]].concat();
+    while theirs.write_all(&junk).await.is_ok() {}
+    assert!(matches!(server.end().await, SessionEnd::WriteTimeout));
+}
+
 #[tokio::test(start_paused = true)]
 async fn half_a_frame_and_then_the_end() {
     for cut in 1..HEADER_LEN {

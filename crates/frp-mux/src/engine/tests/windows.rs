@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::super::window::{Budget, ReceiveWindow};
 use super::*;
 use crate::INITIAL_WINDOW;
 
@@ -129,59 +130,61 @@ fn a_slow_stream_keeps_its_first_window() {
     assert_eq!(window, INITIAL_WINDOW);
 }
 
-#[test]
-fn a_window_grows_to_6_mib_at_most() {
-    let (mut engine, key) = grown(1);
-    assert_eq!(window(&engine, key[0]), 6 << 20);
-    engine.reset(key[0]);
-    assert_eq!(engine.budget.left, 16 << 20);
+fn budget() -> Budget {
+    Budget { left: 16 << 20, max_window: 6 << 20, round_trip: Some(500 * MS) }
 }
 
-/// Streams that took in ever more, as if over a very long path.
-fn grown(count: u32) -> (Engine, Vec<StreamKey>) {
-    let mut engine = server();
-    let mut now = START;
-    engine.learn_round_trip(500 * MS);
-    let mut keys = Vec::new();
-    for id in 0..count {
-        let id = 1 + 2 * id;
-        feed_header(&mut engine, Header::window(id, Flags::SYN, 0)).unwrap();
-        let key = engine.accept().unwrap();
-        sent(&mut engine, now);
-        for doubled in 0..7 {
-            stream_in(&mut engine, key, id, (1 << 20) << doubled, now, true);
-            now += Duration::from_secs(2);
-            // Not a second passes without an answer.
-            feed(&mut engine, &Header::data(99, 0).encode(), now).unwrap();
-            stream_in(&mut engine, key, id, (1 << 20) << doubled, now, true);
+/// A window that is used up in every round trip, until it grows no more.
+fn grown(budget: &mut Budget) -> ReceiveWindow {
+    let mut window = ReceiveWindow::new();
+    for second in 0..60 {
+        let now = Duration::from_millis(500 * second);
+        // What is granted meanwhile comes in the next round.
+        let mut left = window.left();
+        while left > 0 {
+            let part = left.min(64 << 10);
+            left -= part;
+            window.received(part, now);
+            window.read(part);
+            window.update(budget, now);
         }
-        keys.push(key);
     }
-    (engine, keys)
+    window
+}
+
+#[test]
+fn a_window_grows_to_6_mib_at_most() {
+    let mut budget = budget();
+    let mut window = grown(&mut budget);
+    assert_eq!(window.size(), 6 << 20);
+    window.release(&mut budget);
+    assert_eq!(budget.left, 16 << 20);
 }
 
 #[test]
 fn the_budget_bounds_all_windows_and_comes_back() {
-    let (mut engine, keys) = grown(6);
-    let total: usize = keys.iter().map(|key| window(&engine, *key) as usize).sum();
-    assert_eq!(total, 6 * (256 << 10) + (16 << 20));
-    for key in keys {
-        engine.reset(key);
+    let mut budget = budget();
+    let mut windows: Vec<_> = (0..20).map(|_| grown(&mut budget)).collect();
+    let total: u32 = windows.iter().map(ReceiveWindow::size).sum();
+    assert_eq!(total, 20 * (256 << 10) + (16 << 20));
+    for window in &mut windows {
+        window.release(&mut budget);
     }
-    assert_eq!(engine.budget.left, 16 << 20);
+    assert_eq!(budget.left, 16 << 20);
 }
 
 #[test]
 fn a_window_that_is_not_used_shrinks_again() {
-    let (mut engine, keys) = grown(1);
-    let mut now = Duration::from_secs(100);
-    for _ in 0..200 {
-        now += Duration::from_secs(4);
-        stream_in(&mut engine, keys[0], 1, 128 << 10, now, true);
+    let mut budget = budget();
+    let mut window = grown(&mut budget);
+    for slow in 0..200 {
+        let now = Duration::from_secs(100 + 4 * slow);
+        window.received(128 << 10, now);
+        window.read(128 << 10);
+        window.update(&mut budget, now);
     }
-    let window = window(&engine, keys[0]);
-    assert!(window < 2 << 20, "{window}");
-    assert_eq!(engine.budget.left + window as usize, (16 << 20) + (256 << 10));
+    assert!(window.size() < 2 << 20, "{}", window.size());
+    assert_eq!(budget.left + window.size() as usize, (16 << 20) + (256 << 10));
 }
 
 #[test]
