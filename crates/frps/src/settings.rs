@@ -81,13 +81,9 @@ impl Settings {
     }
 }
 
-/// A single port wins over a range, as in upstream.
 fn range(ports: &PortsRange) -> (u16, u16) {
-    if ports.single > 0 {
-        (port(ports.single), port(ports.single))
-    } else {
-        (port(ports.start), port(ports.end))
-    }
+    let (start, end) = ports.bounds();
+    (port(start), port(end))
 }
 
 /// Ports of a checked configuration fit; what does not is cut to the nearest port there is.
