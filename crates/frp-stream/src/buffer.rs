@@ -28,13 +28,16 @@ thread_local! {
     static POOL: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A byte buffer of [`BUFFER`] bytes (or more, then not pooled) that goes back to the pool of the
+/// A byte buffer of a little over 64 KiB (or more, then not pooled) that goes back to the pool of the
 /// thread on which it is dropped. Its contents are whatever the last user left.
-pub(crate) struct Buffer(Box<[u8]>);
+///
+/// Take it for the duration of one poll, and keep it longer only while it holds bytes.
+pub struct Buffer(Box<[u8]>);
 
 impl Buffer {
-    /// A pooled buffer of [`BUFFER`] bytes.
-    pub(crate) fn take() -> Self {
+    /// A buffer from the pool of this thread, or a new one where that is empty.
+    #[must_use]
+    pub fn take() -> Self {
         let pooled = POOL.try_with(|pool| pool.try_borrow_mut().ok()?.pop()).ok().flatten();
         Self(pooled.unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice()))
     }

@@ -29,6 +29,7 @@ pub mod relay;
 mod testing;
 pub mod udp;
 
+pub use buffer::Buffer;
 pub use io::{Io, Stream};
 pub use layer::Layers;
 pub use limit::RateLimiter;
