@@ -4,12 +4,18 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// How much of the output an error shows.
 const TAIL: usize = 1_500;
+
+/// How often is looked whether a program that was asked to end has done so, and the time between.
+const ASKED: u32 = 100;
+const ASKED_PAUSE: Duration = Duration::from_millis(5);
 
 /// A program and its arguments.
 #[derive(Debug)]
@@ -104,9 +110,17 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if let Some(group) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process_group(group, Signal::KILL);
+        let Some(leader) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw) else { return };
+        // A program with workers is asked to collect them, because not every init does it for orphans.
+        if self.group().is_ok_and(|group| group.len() > 1) && kill_process(leader, Signal::TERM).is_ok() {
+            for _ in 0..ASKED {
+                if !matches!(self.process.try_wait(), Ok(None)) {
+                    break;
+                }
+                thread::park_timeout(ASKED_PAUSE);
+            }
         }
+        let _ = kill_process_group(leader, Signal::KILL);
         let _ = self.process.wait();
     }
 }

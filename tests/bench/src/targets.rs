@@ -40,9 +40,12 @@ const BULK_CPU: &[Row] = &[Row::CpuUp, Row::CpuDown, Row::CpuEight];
 const ALL: &[Target] = &[
     target(&[Mode::Plain], BULK, Bound::AtLeast(1.0, Id::Haproxy)),
     target(&[Mode::Plain], BULK_CPU, Bound::AtMost(1.0, Id::Haproxy)),
+    target(&[Mode::Plain], BULK, Bound::AtLeast(1.0, Id::HaproxySplice)),
+    target(&[Mode::Plain], BULK_CPU, Bound::AtMost(1.0, Id::HaproxySplice)),
     target(&[Mode::Plain], &[Row::Requests], Bound::AtLeast(1.05, Id::Rathole)),
     target(&[Mode::Plain], &[Row::RequestP99], Bound::AtMost(1.0, Id::Rathole)),
     target(&[Mode::Plain], &[Row::Connections], Bound::AtLeast(1.0, Id::Haproxy)),
+    target(&[Mode::Plain], &[Row::Connections], Bound::AtLeast(1.0, Id::HaproxySplice)),
     target(&[Mode::Mux], BULK, Bound::AtLeast(2.0, Id::Original)),
     target(&[Mode::Mux], BULK_CPU, Bound::AtMost(0.5, Id::Original)),
     target(&[Mode::Default], BULK, Bound::AtLeast(2.5, Id::Original)),

@@ -30,6 +30,7 @@ pub(crate) enum Id {
     RatholeNoise,
     Bore,
     Haproxy,
+    HaproxySplice,
     Nginx,
     /// No proxy at all: what load and service reach by themselves.
     Direct,
@@ -37,7 +38,7 @@ pub(crate) enum Id {
 
 impl Id {
     /// Everyone, in the order of the report.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Ours,
         Self::Again,
         Self::Original,
@@ -45,6 +46,7 @@ impl Id {
         Self::RatholeNoise,
         Self::Bore,
         Self::Haproxy,
+        Self::HaproxySplice,
         Self::Nginx,
         Self::Direct,
     ];
@@ -59,6 +61,7 @@ impl Id {
             Self::RatholeNoise => "rathole-noise",
             Self::Bore => "bore",
             Self::Haproxy => "haproxy",
+            Self::HaproxySplice => "haproxy-splice",
             Self::Nginx => "nginx",
             Self::Direct => "direct",
         }
@@ -70,6 +73,7 @@ impl Id {
             Self::Again => "ours again",
             Self::RatholeNoise => "rathole noise",
             Self::Haproxy => "HAProxy pair",
+            Self::HaproxySplice => "HAProxy pair, splice",
             Self::Nginx => "nginx pair",
             Self::Direct => "no proxy",
             other => other.slug(),
@@ -82,7 +86,9 @@ impl Id {
         match self {
             Self::Ours | Self::Again | Self::Original => true,
             Self::RatholeNoise => mode == Mode::Default,
-            Self::Rathole | Self::Bore | Self::Haproxy | Self::Nginx | Self::Direct => mode == Mode::Plain,
+            Self::Rathole | Self::Bore | Self::Haproxy | Self::HaproxySplice | Self::Nginx | Self::Direct => {
+                mode == Mode::Plain
+            }
         }
     }
 }
@@ -134,7 +140,8 @@ pub(crate) fn find(wanted: &dyn Fn(Id) -> bool) -> Result<(Vec<Subject>, Vec<Str
             Id::Rathole => rathole::Rathole::find(false).map(Kind::Rathole),
             Id::RatholeNoise => rathole::Rathole::find(true).map(Kind::Rathole),
             Id::Bore => bore::Bore::find().map(Kind::Bore),
-            Id::Haproxy => haproxy::Haproxy::find().map(Kind::Haproxy),
+            Id::Haproxy => haproxy::Haproxy::find(false).map(Kind::Haproxy),
+            Id::HaproxySplice => haproxy::Haproxy::find(true).map(Kind::Haproxy),
             Id::Nginx => nginx::Nginx::find().map(Kind::Nginx),
             Id::Direct => Ok(Kind::Direct),
         };
