@@ -344,7 +344,7 @@ async fn health_check(name: &str) -> Result<()> {
     let service = TcpListener::bind(("127.0.0.1", local)).await?;
     frpc.line("start proxy success").await?;
     drop(service);
-    frpc.line("health check failed").await?;
+    frpc.line("[t1] health check failed").await?;
     frps.line("close proxy [t1] success").await?;
     frpc.kill().await?;
     scene.compare("## output of frpc", &frpc.output(), &[])?;
