@@ -112,6 +112,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 Poll::Ready(Err(error)) => return Err(transport(error)),
                 Poll::Pending => {
                     self.stalled.get_or_insert(now);
+                    self.out.slow_down();
                     return Ok(false);
                 }
             }
@@ -121,14 +122,23 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 Poll::Ready(Ok(())) => {
                     self.unflushed = false;
                     self.stalled = None;
+                    self.out.speed_up();
+                    return Ok(true);
                 }
                 Poll::Ready(Err(error)) => return Err(transport(error)),
                 Poll::Pending => {
                     self.stalled.get_or_insert(now);
+                    self.out.slow_down();
+                    return Ok(false);
                 }
             }
         }
         Ok(wrote)
+    }
+
+    /// Whether something was given to the transport that it has not taken.
+    fn is_blocked(&self) -> bool {
+        !self.out.is_empty() || self.unflushed
     }
 
     /// Takes what the streams have to send, and notices deadlines and a session that was closed.
@@ -141,7 +151,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         }
         let due = state.engine.next_timeout().is_some_and(|at| at <= now);
         let in_time = if due { state.engine.handle_timeout(now) } else { Ok(()) };
-        if self.out.is_empty() && state.engine.wants_transmit() {
+        // What a layer below still holds goes first: behind it, everything would only wait in a longer line.
+        if !self.is_blocked() && state.engine.wants_transmit() {
             state.engine.transmit(&mut self.out, now);
         }
         self.paused = state.engine.reading_paused();
@@ -254,7 +265,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             self.trim_at = Some(now + TRIM_AFTER);
         }
         let mut state = self.shared.lock();
-        let blocked = !self.out.is_empty();
+        let blocked = self.is_blocked();
         let closes = self.closing.is_none() && (state.end.is_some() || state.is_orphaned());
         if closes || !blocked && state.engine.wants_transmit() {
             return false;

@@ -8,6 +8,10 @@ use bytes::{Buf, Bytes, BytesMut};
 /// A payload up to this length is copied behind its header; a longer one is passed on as it is.
 const COPY_MAX: usize = 2 * 1024;
 const FLAT: usize = 8 * 1024;
+/// What is gathered for one write, at least and at most. What stands here cannot be overtaken by the small frame that
+/// comes next, so it is little while the transport is slower than the streams.
+const GATHER_MIN: usize = 16 * 1024;
+const GATHER_MAX: usize = 128 * 1024;
 
 /// Whole frames, gathered from many streams, that the transport takes in few writes.
 pub struct Outgoing {
@@ -15,13 +19,14 @@ pub struct Outgoing {
     flat: BytesMut,
     len: usize,
     vectored: bool,
+    goal: usize,
 }
 
 impl Outgoing {
     /// An empty one. `vectored` says whether the transport takes several slices in one write; if not, all is
     /// copied into one buffer.
     pub fn new(vectored: bool) -> Self {
-        Self { ready: VecDeque::new(), flat: BytesMut::new(), len: 0, vectored }
+        Self { ready: VecDeque::new(), flat: BytesMut::new(), len: 0, vectored, goal: GATHER_MIN }
     }
 
     /// Bytes that the transport has not taken yet.
@@ -32,6 +37,21 @@ impl Outgoing {
     /// Whether the transport has taken everything.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Whether enough is gathered for one write.
+    pub(super) fn is_filled(&self) -> bool {
+        self.len >= self.goal
+    }
+
+    /// The transport takes everything: more may be gathered next time.
+    pub fn speed_up(&mut self) {
+        self.goal = (self.goal * 2).min(GATHER_MAX);
+    }
+
+    /// The transport takes nothing now: less is to be gathered next time.
+    pub fn slow_down(&mut self) {
+        self.goal = GATHER_MIN;
     }
 
     pub(super) fn push_copy(&mut self, data: &[u8]) {

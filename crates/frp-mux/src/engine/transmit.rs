@@ -16,8 +16,6 @@ use crate::frame::{Flags, Header};
 /// The largest frame of a stream that has the transport for itself, and of one that shares it.
 const TURN_ALONE: usize = 64 * 1024;
 const TURN_SHARED: usize = 16 * 1024;
-/// What is gathered for one write. More would stand before the small frame that comes next.
-const GATHER: usize = 128 * 1024;
 
 /// Streams with something to send.
 #[derive(Default)]
@@ -63,7 +61,7 @@ impl Engine {
         } else {
             self.control.clear();
         }
-        while out.len() < GATHER {
+        while !out.is_filled() {
             let Some(key) = self.schedule.fresh.pop_front().or_else(|| self.schedule.round.pop_front())
             else {
                 self.schedule.shrink();

@@ -266,7 +266,7 @@ fn check(writer: &Side, reader: &Side) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn two_engines_agree(steps in prop::collection::vec(step(), 1..400)) {

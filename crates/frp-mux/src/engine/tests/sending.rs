@@ -80,8 +80,10 @@ fn a_small_frame_goes_before_bulk_that_is_under_way() {
     for key in &keys[..7] {
         write(&mut engine, *key, &[0; 64 << 10]);
     }
-    let mut out = Outgoing::new(true);
-    engine.transmit(&mut out, START);
+    // Each has had its first turn.
+    for _ in 0..7 {
+        engine.transmit(&mut Outgoing::new(true), START);
+    }
     write(&mut engine, keys[7], b"small");
     assert_eq!(data(&sent(&mut engine, START))[0], (15, 5));
 }
@@ -97,6 +99,7 @@ fn one_that_writes_little_and_often_does_not_starve_bulk() {
             write(&mut engine, *key, &[0; 15_000]);
         }
         let mut out = Outgoing::new(true);
+        (0..3).for_each(|_| out.speed_up());
         engine.transmit(&mut out, START);
         let mut bytes = Vec::new();
         while !out.is_empty() {
@@ -106,6 +109,21 @@ fn one_that_writes_little_and_often_does_not_starve_bulk() {
         bulk += data(&bytes).into_iter().filter(|(id, _)| *id == 1).count();
     }
     assert_eq!(bulk, 4, "the bulk stream has had its turns");
+}
+
+#[test]
+fn a_slow_transport_is_given_little_at_a_time() {
+    let mut engine = client();
+    let keys = open_acknowledged(&mut engine, 2);
+    write(&mut engine, keys[0], &[0; 128 << 10]);
+    write(&mut engine, keys[1], &[0; 128 << 10]);
+    let mut out = Outgoing::new(true);
+    engine.transmit(&mut out, START);
+    assert_eq!(out.len(), 12 + (16 << 10));
+    let mut out = Outgoing::new(true);
+    (0..9).for_each(|_| out.speed_up());
+    engine.transmit(&mut out, START);
+    assert_eq!(out.len(), 8 * (12 + (16 << 10)));
 }
 
 #[test]

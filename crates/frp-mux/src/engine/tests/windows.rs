@@ -113,14 +113,14 @@ fn a_window_grows_to_what_a_long_path_needs() {
 #[test]
 fn a_window_that_a_short_path_does_not_need_stays_small() {
     // 2 Gb/s and 1 ms.
-    let (window, passed) = over_path(MS, 250_000, MS, Duration::from_secs(2));
+    let (window, passed) = over_path(MS, 250_000, MS, Duration::from_secs(1));
     assert!(window <= 1 << 20, "{window}");
-    assert!(passed >= 240_000_000, "{passed} bytes in the last second");
+    assert!(passed >= 230_000_000, "{passed} bytes in the only second");
 }
 
 #[test]
 fn a_round_trip_that_the_load_lengthens_does_not_inflate_the_window() {
-    let (window, _) = over_path(MS, 250_000, 50 * MS, Duration::from_secs(2));
+    let (window, _) = over_path(MS, 250_000, 50 * MS, Duration::from_secs(1));
     assert!(window <= 1 << 20, "{window}");
 }
 
