@@ -21,7 +21,7 @@
 //! - `value`: what a template computes with, its truth and its Go type names.
 //! - `eval`: walks the tree; its `expression` evaluates pipelines.
 //! - `functions`, `compare`, `escape`: the functions that a template may call.
-//! - `format`: Go's `fmt` for those values.
+//! - `format`: Go's `fmt` for those values; [`quote`]: its quoted texts, which error texts elsewhere show, too.
 
 #![forbid(unsafe_code)]
 
@@ -37,7 +37,7 @@ mod literal;
 mod number;
 pub mod number_range;
 mod parse;
-mod quote;
+pub mod quote;
 mod value;
 
 use std::collections::BTreeMap;

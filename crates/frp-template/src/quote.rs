@@ -23,8 +23,15 @@ pub(crate) fn is_printable(c: char) -> bool {
 }
 
 /// `text` in double quotes, with Go's escapes.
-pub(crate) fn quote(text: &[u8]) -> String {
+#[must_use]
+pub fn quote(text: &[u8]) -> String {
     quote_with(text, '"', false)
+}
+
+/// A character in single quotes, with Go's escapes.
+#[must_use]
+pub fn quote_char(c: char) -> String {
+    quote_with(c.encode_utf8(&mut [0; 4]).as_bytes(), '\'', false)
 }
 
 /// `text` in the given quotes; `ascii` escapes everything else (the verb `%+q`).
@@ -90,6 +97,7 @@ mod tests {
             r#""\u00a0\u200c\ue000�\U0010ffff""#
         );
         assert_eq!(quote_with("é'".as_bytes(), '\'', true), r"'\u00e9\''");
+        assert_eq!(['x', '\'', '"', '\n'].map(quote_char), ["'x'", r"'\''", "'\"'", r"'\n'"]);
         assert_eq!(describe('-'), "U+002D '-'");
         assert_eq!(describe('\u{1}'), "U+0001");
     }

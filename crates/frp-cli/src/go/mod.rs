@@ -3,9 +3,12 @@
 mod csv;
 mod duration;
 mod number;
-mod quote;
 
 pub(crate) use csv::read_record;
 pub(crate) use duration::parse_duration;
 pub(crate) use number::{parse_bool, parse_int};
-pub(crate) use quote::quote;
+
+/// A text in double quotes as Go's `%q` writes it.
+pub(crate) fn quote(text: &str) -> String {
+    frp_template::quote::quote(text.as_bytes())
+}

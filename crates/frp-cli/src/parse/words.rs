@@ -1,5 +1,7 @@
 //! Words to flags with values (upstream: `spf13/pflag` v1.0.5, `flag.go`).
 
+use frp_template::quote::quote_char;
+
 use crate::flags::Spec;
 use crate::go::quote;
 
@@ -72,7 +74,7 @@ fn cluster(flags: &[Spec], letters: &str, rest: &mut Rest<'_>, into: &mut Vec<Gi
         // Upstream goes by bytes and shows them as Latin-1.
         let letter = char::from(letter);
         let Some(flag) = flags.iter().find(|flag| flag.short == Some(letter)) else {
-            return Err(format!("unknown shorthand flag: {} in -{letters}", quote_letter(letter)));
+            return Err(format!("unknown shorthand flag: {} in -{letters}", quote_char(letter)));
         };
         // A shorthand is ASCII, so this is a boundary.
         let behind = letters.get(1..).unwrap_or_default();
@@ -86,7 +88,7 @@ fn cluster(flags: &[Spec], letters: &str, rest: &mut Rest<'_>, into: &mut Vec<Gi
             None if !behind.is_empty() => behind,
             None => rest
                 .next()
-                .ok_or_else(|| format!("flag needs an argument: {} in -{letter}", quote_letter(letter)))?,
+                .ok_or_else(|| format!("flag needs an argument: {} in -{letter}", quote_char(letter)))?,
         };
         into.push(given(flag, value)?);
     }
@@ -100,17 +102,6 @@ fn given(flag: &Spec, value: &str) -> Result<Given, String> {
             Err(format!("invalid argument {} for {} flag: {error}", quote(value), quote(&flag.label())))
         }
     }
-}
-
-/// Go's `%q` of a letter.
-fn quote_letter(letter: char) -> String {
-    if letter == '\'' {
-        return r"'\''".to_owned();
-    }
-    let quoted = quote(&letter.to_string());
-    let inner = quoted.trim_start_matches('"');
-    let inner = inner.strip_suffix('"').unwrap_or(inner);
-    format!("'{}'", if letter == '"' { "\"" } else { inner })
 }
 
 #[cfg(test)]
