@@ -87,6 +87,15 @@ impl Stream {
         self
     }
 
+    /// The TCP connection, if it is one with nothing above it and nothing put back: then its bytes may be
+    /// moved past this stream.
+    pub(crate) fn raw_tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(tcp) if tcp.prefix().is_empty() => Some(tcp.inner()),
+            _ => None,
+        }
+    }
+
     fn put_back(&mut self, bytes: Bytes) {
         match self {
             Self::Tcp(tcp) => tcp.put_back(bytes),

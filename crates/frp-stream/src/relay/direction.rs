@@ -8,7 +8,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Operation;
+use super::{Operation, splice::Splice};
 use crate::{
     Stream,
     buffer::{BULK, Buffer, Pending},
@@ -18,12 +18,17 @@ use crate::{
 /// do so by themselves (tokio's budget); others may not.
 const READS_PER_POLL: usize = 32;
 
-/// What one direction is doing. Whatever moves the bytes (today a copy through a pooled buffer) has
-/// this state to itself, so that two TCP connections can be given another way of moving them.
+/// Bytes after which it does so in any case.
+const BYTES_PER_POLL: u64 = 2 * 1024 * 1024;
+
+/// What one direction is doing. Bytes are copied through a pooled buffer or, from one TCP connection to
+/// another and where it pays, spliced; they are read only when none are held in either.
 #[derive(Default)]
 pub(super) struct Direction {
-    /// Read and not yet written. Bytes are read only when this is empty.
+    /// Read into memory and not yet written.
     pending: Pending,
+    /// Moved into a pipe and not yet out of it.
+    splice: Splice,
     /// Bytes taken by the stream written to, all in all.
     moved: u64,
     /// The stream read from has ended.
@@ -43,9 +48,14 @@ impl Direction {
         self.moved
     }
 
-    #[cfg(test)]
+    /// Whether no bytes are held.
     pub(super) fn is_idle(&self) -> bool {
-        self.pending.is_empty()
+        self.pending.is_empty() && self.splice.is_empty()
+    }
+
+    #[cfg(all(test, target_os = "linux"))]
+    pub(super) fn is_bulk(&self) -> bool {
+        self.splice.is_due()
     }
 
     /// Whether the stream read from has ended.
@@ -61,24 +71,22 @@ impl Direction {
         from: &mut Stream,
         to: &mut Stream,
     ) -> Poll<Result<(), Failure>> {
+        let before = self.moved;
         for _ in 0..READS_PER_POLL {
-            ready!(self.poll_write_pending(cx, to))?;
+            ready!(self.poll_write_held(cx, to))?;
             if self.read_ended {
                 return self.poll_end(cx, to);
             }
-            let mut buffer = Buffer::take();
-            let mut unread = ReadBuf::new(buffer.get_mut(..BULK).unwrap_or_default());
-            match Pin::new(&mut *from).poll_read(cx, &mut unread) {
+            if self.moved - before >= BYTES_PER_POLL {
+                break;
+            }
+            match self.poll_read(cx, from, to) {
                 Poll::Pending => {
                     self.poll_flush(cx, to)?;
                     return Poll::Pending;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err((Operation::Read, error))),
-                Poll::Ready(Ok(())) => {
-                    let read = unread.filled().len();
-                    self.read_ended = read == 0;
-                    self.pending.hold(buffer, 0, read);
-                }
+                Poll::Ready(Ok(read)) => self.read_ended = read == 0,
             }
         }
         cx.waker().wake_by_ref();
@@ -91,19 +99,39 @@ impl Direction {
         cx: &mut Context<'_>,
         to: &mut Stream,
     ) -> Poll<Result<(), Failure>> {
-        ready!(self.poll_write_pending(cx, to))?;
+        ready!(self.poll_write_held(cx, to))?;
         Pin::new(to).poll_flush(cx).map_err(|error| (Operation::Write, error))
     }
 
     /// Hands over what was read, then ends the stream written to, without reading more.
     pub(super) fn poll_finish(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<Result<(), Failure>> {
-        ready!(self.poll_write_pending(cx, to))?;
+        ready!(self.poll_write_held(cx, to))?;
         self.poll_end(cx, to)
     }
 
-    fn poll_write_pending(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<Result<(), Failure>> {
-        while !self.pending.is_empty() {
-            let written = ready!(Pin::new(&mut *to).poll_write(cx, self.pending.bytes()));
+    /// Reads into memory or into a pipe; ready with the number of bytes, 0 at the end of the stream.
+    fn poll_read(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &Stream) -> Poll<io::Result<usize>> {
+        if self.splice.is_due()
+            && let (Some(from), Some(_)) = (from.raw_tcp(), to.raw_tcp())
+            && let Some(moved) = ready!(self.splice.poll_fill(cx, from))?
+        {
+            return Poll::Ready(Ok(moved));
+        }
+        let mut buffer = Buffer::take();
+        let mut unread = ReadBuf::new(buffer.get_mut(..BULK).unwrap_or_default());
+        ready!(Pin::new(from).poll_read(cx, &mut unread))?;
+        let read = unread.filled().len();
+        self.splice.saw(read == BULK);
+        self.pending.hold(buffer, 0, read);
+        Poll::Ready(Ok(read))
+    }
+
+    fn poll_write_held(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<Result<(), Failure>> {
+        while !self.is_idle() {
+            let written = match to.raw_tcp() {
+                Some(to) if !self.splice.is_empty() => ready!(self.splice.poll_drain(cx, to)),
+                _ => ready!(Pin::new(&mut *to).poll_write(cx, self.pending.bytes())),
+            };
             let written = match written {
                 Ok(0) => Err(io::ErrorKind::WriteZero.into()),
                 other => other,

@@ -32,6 +32,8 @@
 //! connection. Neither is worse than the original with itself.
 
 mod direction;
+#[cfg_attr(not(target_os = "linux"), path = "no_splice.rs")]
+mod splice;
 mod task;
 #[cfg(test)]
 mod tests;

@@ -65,6 +65,12 @@ impl Relay {
         self.to_service.is_idle() && self.to_user.is_idle() && self.deadline.0.is_none()
     }
 
+    /// Whether bytes are spliced towards the service, and towards the user.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(super) fn is_bulk(&self) -> [bool; 2] {
+        [self.to_service.is_bulk(), self.to_user.is_bulk()]
+    }
+
     /// Moves bytes until it is known how the relay ends.
     fn poll_moving(&mut self, cx: &mut Context<'_>) -> Poll<RelayEnd> {
         let (Some(user), Some(service)) = (&mut self.user, &mut self.service) else {

@@ -1,0 +1,178 @@
+//! Bulk from one TCP connection to another without a copy: `splice(2)` through a pipe.
+//!
+//! A splice hands the pages that hold the bytes of one connection over to the other. It costs two system
+//! calls whatever the size, and a reference per page, so it loses for small pieces and wins for large
+//! ones. A direction therefore starts with copies, turns bulk when its reads keep filling their buffers,
+//! and turns back when what it moves gets small.
+//!
+//! A pipe is held only while bytes are in it. It comes from a pool with a bounded number of pipes; a
+//! direction that gets none goes on copying.
+
+mod pipe;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    io,
+    task::{Context, Poll, ready},
+};
+
+use rustix::{
+    io::Errno,
+    pipe::{SpliceFlags, splice},
+};
+use tokio::{io::Interest, net::TcpStream};
+
+use self::pipe::{CAPACITY, Pipe};
+
+/// Consecutive reads that filled their buffer, after which a direction is bulk.
+const FULL_READS: i8 = 2;
+
+/// The same when there was no pipe.
+const FULL_READS_WITHOUT_PIPE: i8 = 64;
+
+/// A piece smaller than this would be cheaper to copy.
+const SMALL: usize = 32 * 1024;
+
+/// Consecutive small pieces after which a direction is bulk no more.
+const SMALL_PIECES: i8 = 4;
+
+/// Neither waits for the pipe; the connections do not block anyway.
+const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
+
+/// The splicing half of a direction.
+#[derive(Default)]
+pub(super) struct Splice {
+    /// Never empty.
+    pipe: Option<Pipe>,
+    mode: Mode,
+}
+
+enum Mode {
+    /// Copying, until so many reads in a row have filled their buffers.
+    Copy { missing: i8 },
+    /// Splicing, until so many small pieces in a row have come.
+    Bulk { left: i8 },
+}
+
+impl Splice {
+    /// Whether no bytes are held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pipe.is_none()
+    }
+
+    /// Whether the next bytes are better spliced than copied.
+    pub(super) fn is_due(&self) -> bool {
+        matches!(self.mode, Mode::Bulk { .. })
+    }
+
+    /// Takes note of a read into memory, which did or did not fill its buffer.
+    pub(super) fn saw(&mut self, full: bool) {
+        if let Mode::Copy { missing } = &mut self.mode {
+            *missing = if full { *missing - 1 } else { FULL_READS };
+            if *missing <= 0 {
+                self.mode = Mode::Bulk { left: SMALL_PIECES };
+            }
+        }
+    }
+
+    /// Moves bytes from a connection into a pipe, and tells how many: 0 at the end of the stream, `None`
+    /// when it can't be done and they have to be copied. Only when nothing is held.
+    pub(super) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &TcpStream,
+    ) -> Poll<io::Result<Option<usize>>> {
+        debug_assert!(self.is_empty());
+        ready!(from.poll_read_ready(cx))?;
+        let Some(mut pipe) = Pipe::take() else { return self.give_up() };
+        loop {
+            // The pipe is empty: "would block" can only be the connection's word.
+            let filled = from
+                .try_io(Interest::READABLE, || Ok(splice(from, None, &pipe.writer, None, CAPACITY, FLAGS)?));
+            match filled {
+                Ok(n) => {
+                    pipe.held = n;
+                    self.hold(pipe);
+                    self.weigh(n);
+                    return Poll::Ready(Ok(Some(n)));
+                }
+                Err(error) if is_transient(&error) => {
+                    if from.poll_read_ready(cx)?.is_pending() {
+                        pipe.give_back();
+                        return Poll::Pending;
+                    }
+                }
+                Err(error) => {
+                    pipe.give_back();
+                    return if is_refusal(&error) { self.give_up() } else { Poll::Ready(Err(error)) };
+                }
+            }
+        }
+    }
+
+    /// Moves what is held on to the other connection; ready with the number of bytes that it took, 0 only
+    /// when nothing is held.
+    pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>, to: &TcpStream) -> Poll<io::Result<usize>> {
+        let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(0)) };
+        loop {
+            ready!(to.poll_write_ready(cx))?;
+            // The pipe is not empty: "would block" can only be the connection's word.
+            let drained =
+                to.try_io(Interest::WRITABLE, || Ok(splice(&pipe.reader, None, to, None, pipe.held, FLAGS)?));
+            match drained {
+                Ok(n) => {
+                    pipe.held -= n.min(pipe.held);
+                    if pipe.held == 0
+                        && let Some(empty) = self.pipe.take()
+                    {
+                        empty.give_back();
+                    }
+                    return Poll::Ready(Ok(n));
+                }
+                Err(error) if is_transient(&error) => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn hold(&mut self, pipe: Pipe) {
+        if pipe.held > 0 {
+            self.pipe = Some(pipe);
+        } else {
+            pipe.give_back();
+        }
+    }
+
+    /// Takes note of what a splice moved.
+    fn weigh(&mut self, piece: usize) {
+        if let Mode::Bulk { left } = &mut self.mode {
+            *left = if piece < SMALL { *left - 1 } else { SMALL_PIECES };
+            if *left <= 0 {
+                self.mode = Mode::default();
+            }
+        }
+    }
+
+    fn give_up(&mut self) -> Poll<io::Result<Option<usize>>> {
+        self.mode = Mode::Copy { missing: FULL_READS_WITHOUT_PIPE };
+        Poll::Ready(Ok(None))
+    }
+}
+
+impl Default for Mode {
+    fn default() -> Self {
+        Self::Copy { missing: FULL_READS }
+    }
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+/// Whether it is splicing that fails and not the connection: a kernel, a sandbox or a kind of socket that
+/// does not have it.
+fn is_refusal(error: &io::Error) -> bool {
+    let refusals = [Errno::INVAL, Errno::NOSYS, Errno::PERM, Errno::ACCESS, Errno::OPNOTSUPP, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|errno| refusals.contains(&errno))
+}
