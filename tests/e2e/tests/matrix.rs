@@ -13,6 +13,9 @@ use tokio::task::JoinSet;
 /// The other side must see an end within this time of an abrupt one.
 const ABRUPT: Duration = Duration::from_secs(1);
 
+/// Bytes each way of the bulk transfer.
+const BULK: u64 = 64 << 20;
+
 /// One tunnel in `setting` with a proxy for each service that the traffic needs.
 async fn carries_everything(name: &str, setting: Setting) -> Result<()> {
     let echo = Service::echo().await?;
@@ -45,7 +48,7 @@ async fn carries_everything(name: &str, setting: Setting) -> Result<()> {
         user?.context("50 parallel")?;
     }
 
-    traffic::bulk_echo(to_echo, bulk_length(setting), 7).await.context("bulk")?;
+    traffic::bulk_echo(to_echo, BULK, 7).await.context("bulk")?;
 
     let mut user = traffic::connect(to_greeting).await?;
     ensure!(
@@ -75,12 +78,6 @@ async fn carries_everything(name: &str, setting: Setting) -> Result<()> {
             .with_context(|| format!("{} bytes over udp", datagram.len()))?;
     }
     Ok(())
-}
-
-/// 64 MiB each way in optimised builds; less where our own crates are unoptimised and the bytes are ciphered.
-fn bulk_length(setting: Setting) -> u64 {
-    let slow = cfg!(debug_assertions) && (setting.encryption || setting.compression || setting.tls);
-    if slow { 16 << 20 } else { 64 << 20 }
 }
 
 /// A user that shuts its writing down is still answered where both programs are ours. The original ends both

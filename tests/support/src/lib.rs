@@ -26,7 +26,7 @@ pub mod traffic;
 pub mod tunnel;
 
 /// The upper bound of a wait for something that must happen; far longer than it takes.
-pub const LONG: Duration = Duration::from_secs(30);
+pub const LONG: Duration = Duration::from_secs(60);
 
 /// Fails with `what` when `future` takes longer than [`LONG`].
 ///
