@@ -31,6 +31,7 @@ pub mod fuzzing;
 mod generated;
 mod hostname;
 mod pem;
+mod read_ahead;
 mod server;
 mod signature;
 mod verifier;

@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use super::connection::TlsConnection;
 use super::error::{TlsError, worded};
+use super::read_ahead::ReadAhead;
 use super::verifier::{AnyServer, ServerVerifier};
 use super::{VERSIONS, Versions, files, provider};
 
@@ -80,7 +81,8 @@ impl ClientTls {
     /// certificate signed by unknown authority`. With TLS 1.3 a server that refuses the client's certificate is
     /// noticed by the first read only.
     pub async fn connect(&self, stream: Stream) -> io::Result<Stream> {
-        let connected = self.connector.connect(self.server_name.clone(), stream).await.map_err(worded)?;
+        let connected =
+            self.connector.connect(self.server_name.clone(), ReadAhead::new(stream)).await.map_err(worded)?;
         Ok(Stream::boxed(TlsConnection::new(connected)))
     }
 }

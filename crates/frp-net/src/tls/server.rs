@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connection::TlsConnection;
 use super::error::{TlsError, worded};
+use super::read_ahead::ReadAhead;
 use super::verifier::ClientVerifier;
 use super::{VERSIONS, Versions, files, generated, provider};
 
@@ -66,7 +67,7 @@ impl ServerTls {
     /// # Errors
     /// The peer's fault or the connection's, with Go's texts: `tls: client didn't provide a certificate`.
     pub async fn accept(&self, stream: Stream) -> io::Result<Stream> {
-        let accepted = self.acceptor.accept(stream).await.map_err(worded)?;
+        let accepted = self.acceptor.accept(ReadAhead::new(stream)).await.map_err(worded)?;
         Ok(Stream::boxed(TlsConnection::new(accepted)))
     }
 }
