@@ -5,25 +5,26 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// The first port that is tried.
-const FIRST: u16 = 11_000;
+use rand::Rng;
 
-static NEXT: AtomicU16 = AtomicU16::new(FIRST);
+/// Ports below are more likely to be someone's.
+const FIRST: u16 = 10_000;
+/// How many are tried.
+const TRIES: usize = 20_000;
 
-/// A port of 127.0.0.1 that is free and that this process has not given before.
+/// Two runs at a time begin at different places.
+static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::rng().random()));
+
+/// A port of 127.0.0.1 that is free, and that this process has not given for a long time.
 pub(crate) fn free() -> u16 {
-    let end = ephemeral_start();
-    loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
-        if port >= end {
-            return frp_test_support::ports::free();
-        }
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
+    let count = ephemeral_start().saturating_sub(FIRST).max(1);
+    (0..TRIES)
+        .map(|_| FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % count)
+        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        .unwrap_or_else(frp_test_support::ports::free)
 }
 
 /// Where the range of outgoing connections begins; Linux's own default where it cannot be read.

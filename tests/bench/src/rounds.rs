@@ -79,10 +79,16 @@ impl<'a> Rounds<'a> {
     }
 
     async fn phase(&mut self, mode: Mode, round: usize, field: &[&Subject], ready: Ready, steps: &[Step]) {
+        self.iperf3 = ports::free();
         let mut tunnels: Vec<(Id, Running)> = Vec::with_capacity(field.len());
         for subject in field {
             let service = self.service(mode, subject.id, ready);
-            match subject.start(mode, service, ready, &self.options.log).await {
+            let mut started = subject.start(mode, service, ready, &self.options.log).await;
+            if started.is_err() {
+                // A port that was free may have been taken before the program came to it.
+                started = subject.start(mode, service, ready, &self.options.log).await;
+            }
+            match started {
                 Ok(tunnel) => tunnels.push((subject.id, tunnel)),
                 Err(error) => self.failed(mode, subject.id, &format!("{error:#}")),
             }

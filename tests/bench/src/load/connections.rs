@@ -26,7 +26,7 @@ pub(crate) async fn run(public: u16, seconds: f64) -> Result<Exchanges> {
     for _ in 0..AT_ONCE {
         tasks.spawn(async move {
             let (mut times, mut failed) = (Vec::new(), 0);
-            while Instant::now() < end {
+            loop {
                 let opened = Instant::now();
                 match timeout(LIMIT, once(public)).await {
                     Ok(Ok(())) => times.push(opened.elapsed()),
@@ -36,8 +36,10 @@ pub(crate) async fn run(public: u16, seconds: f64) -> Result<Exchanges> {
                         tokio::time::sleep(Duration::from_millis(1)).await;
                     }
                 }
+                if Instant::now() >= end {
+                    return (times, failed);
+                }
             }
-            (times, failed)
         });
     }
     let (mut times, mut failed) = (Vec::new(), 0);

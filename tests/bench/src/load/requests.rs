@@ -44,12 +44,12 @@ async fn exchanges(mut stream: TcpStream, end: Instant, times: &mut Vec<Duration
     let mut answer = [0; ANSWER.len()];
     loop {
         let sent = Instant::now();
-        if sent >= end {
-            return Ok(());
-        }
         stream.write_all(REQUEST).await?;
         stream.read_exact(&mut answer).await?;
         ensure!(answer == ANSWER, "another answer");
         times.push(sent.elapsed());
+        if Instant::now() >= end {
+            return Ok(());
+        }
     }
 }
