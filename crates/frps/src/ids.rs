@@ -40,6 +40,13 @@ impl Borrow<str> for RunId {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct ProxyName(Arc<str>);
 
+impl ProxyName {
+    /// In bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl From<&str> for ProxyName {
     fn from(name: &str) -> Self {
         Self(name.into())

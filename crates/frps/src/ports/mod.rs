@@ -5,7 +5,7 @@
 
 mod set;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +17,11 @@ use crate::ids::ProxyName;
 
 /// How long a released port stays reserved for the proxy that had it.
 const RESERVED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// Released ports that are reserved at one time. Clients choose the names, so a day's worth of them has to end
+/// somewhere; one more drops the reservation that was released first.
+const MAX_RELEASED: usize = 10_000;
+/// Longer names, in bytes, get no reservation.
+const MAX_RESERVED_NAME: usize = 256;
 /// How many free ports are tried when the server chooses.
 const RANDOM_TRIES: usize = 5;
 
@@ -44,13 +49,17 @@ struct Table {
     free: PortSet,
     used: HashMap<u16, ProxyName>,
     reserved: HashMap<ProxyName, Reservation>,
+    /// The released ones among the reservations, in the order of their release.
+    released: BTreeMap<u64, (Instant, ProxyName)>,
+    /// Releases so far: the next key of `released`.
+    releases: u64,
 }
 
 #[derive(Debug)]
 struct Reservation {
     port: u16,
-    /// When the port was released; `None` while its proxy holds it.
-    released: Option<Instant>,
+    /// Key in [`Table::released`]; `None` while its proxy holds the port.
+    released: Option<u64>,
 }
 
 impl Ports {
@@ -63,7 +72,14 @@ impl Ports {
         for &(start, end) in allowed {
             free.insert_range(start.max(1), end);
         }
-        Arc::new(Self { table: Mutex::new(Table { free, used: HashMap::new(), reserved: HashMap::new() }) })
+        let table = Table {
+            free,
+            used: HashMap::new(),
+            reserved: HashMap::new(),
+            released: BTreeMap::new(),
+            releases: 0,
+        };
+        Arc::new(Self { table: Mutex::new(table) })
     }
 
     /// Takes `wanted` for `name`, or a port of the server's choice when `wanted` is 0, and binds it with `bind`.
@@ -120,22 +136,40 @@ impl Table {
     fn take(&mut self, name: &ProxyName, port: u16) {
         self.free.remove(port);
         self.used.insert(port, name.clone());
-        self.reserved.insert(name.clone(), Reservation { port, released: None });
+        if name.len() > MAX_RESERVED_NAME {
+            return;
+        }
+        let old = self.reserved.insert(name.clone(), Reservation { port, released: None });
+        if let Some(release) = old.and_then(|old| old.released) {
+            self.released.remove(&release);
+        }
     }
 
     fn release(&mut self, port: u16) {
         let Some(name) = self.used.remove(&port) else { return };
         self.free.insert(port);
-        if let Some(reservation) = self.reserved.get_mut(&name)
-            && reservation.port == port
-        {
-            reservation.released = Some(Instant::now());
+        let Some(reservation) = self.reserved.get_mut(&name).filter(|reservation| reservation.port == port)
+        else {
+            return;
+        };
+        reservation.released = Some(self.releases);
+        self.released.insert(self.releases, (Instant::now(), name));
+        self.releases += 1;
+        if self.released.len() > MAX_RELEASED {
+            self.forget_oldest_reservation();
         }
     }
 
     fn forget_old_reservations(&mut self) {
-        self.reserved
-            .retain(|_, reservation| reservation.released.is_none_or(|at| at.elapsed() <= RESERVED_FOR));
+        while self.released.first_key_value().is_some_and(|(_, (at, _))| at.elapsed() > RESERVED_FOR) {
+            self.forget_oldest_reservation();
+        }
+    }
+
+    fn forget_oldest_reservation(&mut self) {
+        if let Some((_, (_, name))) = self.released.pop_first() {
+            self.reserved.remove(&name);
+        }
     }
 }
 
@@ -227,6 +261,35 @@ mod tests {
         tokio::time::advance(RESERVED_FOR + Duration::from_secs(1)).await;
         ports.lock().forget_old_reservations();
         assert!(ports.lock().reserved.is_empty());
+    }
+
+    #[test]
+    fn the_port_released_first_goes_when_too_many_are_reserved() {
+        let ports = Ports::new(&[]);
+        let (held, _) = ports.acquire(&name("held"), 4999, any).unwrap();
+        drop(ports.acquire(&name("again"), 5000, any).unwrap());
+        for number in 0..MAX_RELEASED {
+            drop(ports.acquire(&name(&number.to_string()), 5001, any).unwrap());
+            // Used again and again, so it is never the oldest.
+            drop(ports.acquire(&name("again"), 5000, any).unwrap());
+        }
+        let table = ports.lock();
+        assert_eq!((table.released.len(), table.reserved.len()), (MAX_RELEASED, MAX_RELEASED + 1));
+        assert!(!table.reserved.contains_key("0"));
+        assert!(["1", "again", "held"].iter().all(|name| table.reserved.contains_key(*name)));
+        drop(table);
+        drop(held);
+    }
+
+    #[test]
+    fn long_names_get_no_reservation() {
+        let ports = Ports::new(&[]);
+        let longest = "n".repeat(MAX_RESERVED_NAME);
+        drop(ports.acquire(&name(&longest), 4000, any).unwrap());
+        drop(ports.acquire(&name(&(longest.clone() + "n")), 4001, any).unwrap());
+        let table = ports.lock();
+        assert_eq!(table.reserved.len(), 1);
+        assert!(table.reserved.contains_key(longest.as_str()) && table.used.is_empty());
     }
 
     #[test]
