@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use frp_mux::{Config, Session, SessionEnd};
+use frp_mux::{Config, MuxStream, Session, SessionEnd};
 use frp_stream::Stream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::accept::{Connection, FIRST_MESSAGE_TIMEOUT, Inbound};
@@ -18,9 +19,17 @@ use crate::settings::STREAMS_BEFORE_LOGIN;
 /// How long the last bytes of a session may take when we end it.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Serves the streams of a session until it ends, the server stops, or the client never says who it is. Owns the
-/// task that drives the session; the tasks of the streams belong to the server.
-pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, slot: Slot, config: Config, deadline: Instant) {
+/// Serves the streams of a session until it ends, the server stops, or the client does not say who it is: by
+/// `deadline` a stream must have brought a first message, and while none has identified the client, another stream
+/// must follow within [`FIRST_MESSAGE_TIMEOUT`] of the last. Owns the task that drives the session; the tasks of the
+/// streams belong to the server.
+pub(crate) async fn serve(
+    core: Arc<Core>,
+    inbound: Inbound,
+    slot: Slot,
+    config: Config,
+    mut deadline: Instant,
+) {
     let Inbound { stream, peer, local } = inbound;
     let (session, driver) = Session::server(stream, config);
     let mut driving = JoinSet::new();
@@ -29,19 +38,34 @@ pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, slot: Slot, config:
         let _ = driver.await;
     });
     let connection = Connection::new(slot, Some(session.clone()));
-    let mut waits_for_first_message = true;
+    // Counts the streams that are being read or answered.
+    let serving = TaskTracker::new();
+    let mut is_stranger = true;
+    let mut quiet_until = deadline;
     let mut streams = 0_usize;
     loop {
         tokio::select! {
             biased;
             () = core.stop.cancelled() => break,
             () = connection.evicted() => break,
-            () = sleep_until(deadline), if waits_for_first_message => {
-                waits_for_first_message = false;
+            () = sleep_until(deadline), if is_stranger => {
+                is_stranger = !connection.is_identified();
+                if !is_stranger {
+                    continue;
+                }
                 if !connection.has_spoken() {
                     core.refusals.refused(peer, "i/o timeout");
                     break;
                 }
+                let now = Instant::now();
+                if !serving.is_empty() {
+                    quiet_until = now + FIRST_MESSAGE_TIMEOUT;
+                }
+                if quiet_until <= now {
+                    debug!("closed a mux session from [{peer}] on which nobody has logged in");
+                    break;
+                }
+                deadline = quiet_until;
             }
             stream = session.accept() => {
                 let Some(stream) = stream else {
@@ -49,10 +73,11 @@ pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, slot: Slot, config:
                     break;
                 };
                 streams += 1;
-                let inbound = Inbound { stream: Stream::boxed(stream), peer, local };
-                let deadline = Instant::now() + FIRST_MESSAGE_TIMEOUT;
-                let stream = first_message::serve(Arc::clone(&core), inbound, Arc::clone(&connection), deadline);
-                core.tasks.spawn(stream);
+                let inbound = Inbound { stream: Stream::boxed_with(stream, MuxStream::abandon), peer, local };
+                quiet_until = Instant::now() + FIRST_MESSAGE_TIMEOUT;
+                let stream =
+                    first_message::serve(Arc::clone(&core), inbound, Arc::clone(&connection), quiet_until);
+                core.tasks.spawn(serving.track_future(stream));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Many streams in one connection.
 
+use std::time::Duration;
+
 use frp_mux::{Config, MuxStream, Session};
 use frp_net::tls::{ClientTls, ClientTlsOptions, write_marker};
 use frp_proto::crypto::key;
@@ -8,8 +10,12 @@ use frp_stream::Stream;
 use frp_stream::message::{control_channel, read_message, write_message};
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::support::*;
+
+/// How long a stranger may stay silent.
+const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 async fn server() -> Frps {
     Frps::with(|config| config.transport.tcp_mux = Some(true)).await
@@ -151,4 +157,33 @@ async fn replacing_a_control_leaves_its_session() {
     assert!(matches!(soon(read_message(&mut stream)).await.unwrap(), Message::LoginResp(_)));
     old.ended().await;
     assert!(!session.is_closed());
+}
+
+#[tokio::test]
+async fn a_session_whose_login_was_refused_ends_when_no_stream_follows() {
+    let frps = server().await;
+    let (session, _driving) = session(frps.connect().await);
+    let mut stream = Stream::boxed(open(&session).await);
+    write_message(&mut stream, &Login::default().into()).await.unwrap();
+    let Message::LoginResp(response) = soon(read_message(&mut stream)).await.unwrap() else { panic!() };
+    assert_eq!(response.error, "token in login doesn't match token from configuration");
+    assert!(closed(&mut stream).await);
+    // Nothing happens from here on but timers, so the paused clock runs from one to the next.
+    tokio::time::pause();
+    let start = Instant::now();
+    session.closed().await;
+    assert!(start.elapsed() <= 2 * FIRST_MESSAGE_TIMEOUT, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_session_that_logs_in_after_a_refusal_stays() {
+    let frps = server().await;
+    let (session, _driving) = session(frps.connect().await);
+    let mut stream = Stream::boxed(open(&session).await);
+    write_message(&mut stream, &Login::default().into()).await.unwrap();
+    assert!(matches!(soon(read_message(&mut stream)).await.unwrap(), Message::LoginResp(_)));
+    let _client = logged_in(&session).await;
+    tokio::time::pause();
+    let ended = tokio::time::timeout(3 * FIRST_MESSAGE_TIMEOUT, session.closed()).await;
+    assert!(ended.is_err());
 }
