@@ -32,11 +32,12 @@ pub struct MuxStream {
     taken: usize,
     /// The end or an error was seen.
     finished: bool,
+    abandoned: bool,
 }
 
 impl MuxStream {
     pub(crate) fn new(shared: Arc<Shared>, key: StreamKey, id: u32) -> Self {
-        Self { shared, key, id, current: Bytes::new(), taken: 0, finished: false }
+        Self { shared, key, id, current: Bytes::new(), taken: 0, finished: false, abandoned: false }
     }
 
     /// The stream's id on the wire: odd when frpc opened it.
@@ -49,6 +50,13 @@ impl MuxStream {
         let mut state = self.shared.lock();
         state.engine.reset(self.key);
         self.shared.unlock(state, false);
+    }
+
+    /// Drops the stream so that the peer does not go on sending to nobody, also after a shutdown: what is queued still
+    /// goes out, then FIN, and behind it RST as soon as the peer has sent, or sends, what was not read. If it was not
+    /// shut down and what is queued has not gone out within 1 s, RST comes instead.
+    pub fn abandon(mut self) {
+        self.abandoned = true;
     }
 
     /// Like `poll_write` without a copy: takes as much from the front of `data` as fits.
@@ -232,7 +240,12 @@ impl Drop for MuxStream {
     fn drop(&mut self) {
         let now = self.shared.now();
         let mut state = self.shared.lock();
-        state.engine.release(self.key, !self.current.is_empty(), now);
+        let unread = !self.current.is_empty();
+        if self.abandoned {
+            state.engine.abandon(self.key, unread, now);
+        } else {
+            state.engine.release(self.key, unread, now);
+        }
         state.streams -= 1;
         self.shared.unlock(state, true);
     }

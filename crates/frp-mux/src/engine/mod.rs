@@ -314,6 +314,35 @@ impl Engine {
         self.free(key);
     }
 
+    /// Like [`Engine::release`], for a peer that shall not go on sending to nobody: what is queued and FIN still go
+    /// out, and RST follows as soon as there are bytes that nobody reads.
+    pub fn abandon(&mut self, key: StreamKey, unread: bool, now: Duration) {
+        let Some(stream) = self.table.get_mut(key) else { return };
+        stream.reader = None;
+        stream.writer = None;
+        // After the peer's FIN there is nothing left to stop.
+        let unread = (unread || !stream.received.is_empty()) && !stream.peer_fin;
+        stream.received.clear();
+        stream.holder = Holder::Delivering;
+        if stream.live {
+            let lingers = stream.fin == Fin::Open && stream.queued.len() > 0;
+            match stream.fin {
+                Fin::Sent if unread => self.reset(key),
+                Fin::Sent => self.await_close(key, now),
+                Fin::Open | Fin::Queued => {
+                    stream.fin = Fin::Queued;
+                    stream.reset_owed = unread;
+                    if lingers {
+                        self.deadlines.lingers(key, now);
+                    }
+                    self.await_close(key, now);
+                    self.enlist(key);
+                }
+            }
+        }
+        self.free(key);
+    }
+
     /// Refuses every stream that is not accepted yet and every new one.
     pub fn refuse_inbound(&mut self) {
         self.inbound_limit = 0;

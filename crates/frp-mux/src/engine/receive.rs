@@ -183,7 +183,8 @@ impl Engine {
                 stream.received.push(payload);
                 self.wakes.extend(stream.reader.take());
             }
-            Holder::Abandoned => self.reset(key),
+            Holder::Delivering if stream.fin != Fin::Sent => stream.reset_owed = true,
+            Holder::Abandoned | Holder::Delivering => self.reset(key),
             Holder::Backlog | Holder::Handle | Holder::Gone => {}
         }
     }

@@ -19,6 +19,8 @@ pub(super) enum Holder {
     Gone,
     /// Nobody, and it was not shut down: more data of the peer resets it.
     Abandoned,
+    /// Nobody, and the peer shall hear of it: data of the peer resets it as soon as FIN is out.
+    Delivering,
 }
 
 /// How far our end of the stream is.
@@ -64,6 +66,8 @@ pub(super) struct Stream {
     /// What the peer lets us send.
     pub(super) credit: u32,
     pub(super) fin: Fin,
+    /// RST follows FIN: the peer has sent what nobody reads.
+    pub(super) reset_owed: bool,
     pub(super) writer: Option<Waker>,
     pub(super) place: Place,
 
@@ -89,6 +93,7 @@ impl Stream {
             queued: SendQueue::default(),
             credit: INITIAL_WINDOW,
             fin: Fin::Open,
+            reset_owed: false,
             writer: None,
             place: Place::Nowhere,
             active: now,

@@ -127,6 +127,8 @@ impl Engine {
         out.push_copy(&Header::window(stream.id, Flags::FIN, 0).encode());
         if stream.peer_fin {
             self.over(key, false);
+        } else if stream.reset_owed {
+            self.reset(key);
         } else {
             self.await_close(key, now);
         }

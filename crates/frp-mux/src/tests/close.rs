@@ -94,6 +94,28 @@ async fn what_was_written_before_shutdown_and_drop_arrives() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_writer_to_a_stream_abandoned_after_its_end_is_reset_and_has_read_all() {
+    let (client, server) = pair(4096);
+    let (mut near, mut far) = stream_pair(&client, &server).await;
+    near.write_all(&[5; 100_000]).await.unwrap();
+    near.shutdown().await.unwrap();
+    near.abandon();
+    let mut got = Vec::new();
+    far.read_to_end(&mut got).await.unwrap();
+    assert_eq!(got, [5; 100_000]);
+    let error = timeout(SECOND, async {
+        loop {
+            if let Err(error) = far.write_all(&[0; 100]).await {
+                return error;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(error.await.unwrap().kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!((client.session.num_streams(), server.session.num_streams()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn abort_resets_at_once() {
     let (client, server) = pair(4096);
     let (mut near, mut far) = stream_pair(&client, &server).await;

@@ -27,9 +27,11 @@ enum Step {
         client: bool,
         stream: usize,
     },
+    /// Dropped, or abandoned.
     Release {
         client: bool,
         stream: usize,
+        abandon: bool,
     },
     /// One transmit of one side is put on the wire.
     Transmit {
@@ -51,7 +53,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(client, stream, len)| Step::Write { client, stream, len }),
         5 => (any::<bool>(), 0..8usize).prop_map(|(client, stream)| Step::Read { client, stream }),
         1 => (any::<bool>(), 0..8usize).prop_map(|(client, stream)| Step::Finish { client, stream }),
-        1 => (any::<bool>(), 0..8usize).prop_map(|(client, stream)| Step::Release { client, stream }),
+        1 => (any::<bool>(), 0..8usize, any::<bool>())
+            .prop_map(|(client, stream, abandon)| Step::Release { client, stream, abandon }),
         4 => any::<bool>().prop_map(|client| Step::Transmit { client }),
         6 => (any::<bool>(), len).prop_map(|(client, len)| Step::Carry { client, len }),
     ]
@@ -226,10 +229,14 @@ fn apply(sides: &mut [Side; 2], step: Step, now: Duration) {
                 side.streams.get_mut(&id).unwrap().finished = true;
             }
         }
-        Step::Release { client, stream } => {
+        Step::Release { client, stream, abandon } => {
             let side = &mut sides[index(client)];
             if let Some((id, key)) = side.pick(stream) {
-                side.engine.release(key, false, now);
+                if abandon {
+                    side.engine.abandon(key, false, now);
+                } else {
+                    side.engine.release(key, false, now);
+                }
                 let held = side.streams.get_mut(&id).unwrap();
                 held.key = None;
                 held.dropped = true;

@@ -313,6 +313,60 @@ fn dropping_after_shutdown_delivers_and_swallows() {
 }
 
 #[test]
+fn abandoning_after_shutdown_delivers_and_data_after_it_gets_rst() {
+    let (mut engine, key) = with_stream();
+    write(&mut engine, key, b"answer");
+    engine.finish(key);
+    engine.abandon(key, false, START);
+    // Before our end is out, a reset would take the answer with it.
+    feed_data(&mut engine, 1, b"nobody reads this").unwrap();
+    let bytes = sent(&mut engine, START);
+    assert_eq!(frames(&bytes)[0].1, b"answer");
+    let ends = [Header::window(1, Flags::FIN, 0), Header::window(1, Flags::RST, 0)];
+    assert_eq!(headers(&bytes)[1..], ends);
+    assert_eq!((engine.num_streams(), engine.inbound, engine.queued_total), (0, 0, 0));
+
+    let (mut engine, key) = with_stream();
+    engine.finish(key);
+    assert_eq!(headers(&sent(&mut engine, START)), [Header::window(1, Flags::FIN, 0)]);
+    engine.abandon(key, false, START);
+    assert!(sent(&mut engine, START).is_empty(), "the peer may have nothing more to say");
+    feed_data(&mut engine, 1, b"more").unwrap();
+    assert_eq!(headers(&sent(&mut engine, START)), [Header::window(1, Flags::RST, 0)]);
+    assert_eq!((engine.num_streams(), engine.inbound), (0, 0));
+}
+
+#[test]
+fn abandoning_with_unread_data_resets_behind_what_is_queued() {
+    let (mut engine, key) = with_stream();
+    feed_data(&mut engine, 1, b"unread").unwrap();
+    write(&mut engine, key, b"kept");
+    engine.abandon(key, false, START);
+    let bytes = sent(&mut engine, START);
+    assert_eq!(frames(&bytes)[0].1, b"kept");
+    let ends = [Header::window(1, Flags::FIN, 0), Header::window(1, Flags::RST, 0)];
+    assert_eq!(headers(&bytes)[1..], ends);
+
+    let (mut engine, key) = with_stream();
+    engine.finish(key);
+    sent(&mut engine, START);
+    feed_data(&mut engine, 1, b"unread").unwrap();
+    engine.abandon(key, false, START);
+    assert_eq!(headers(&sent(&mut engine, START)), [Header::window(1, Flags::RST, 0)]);
+    assert_eq!((engine.num_streams(), engine.inbound), (0, 0));
+}
+
+#[test]
+fn abandoning_after_the_peers_end_resets_nothing() {
+    let (mut engine, key) = with_stream();
+    feed_data(&mut engine, 1, b"unread").unwrap();
+    feed_header(&mut engine, Header::window(1, Flags::FIN, 0)).unwrap();
+    engine.abandon(key, true, START);
+    assert_eq!(headers(&sent(&mut engine, START)), [Header::window(1, Flags::FIN, 0)]);
+    assert_eq!((engine.num_streams(), engine.inbound), (0, 0));
+}
+
+#[test]
 fn a_slot_used_again_is_another_stream() {
     let (mut engine, key) = with_stream();
     feed_header(&mut engine, Header::window(1, Flags::RST, 0)).unwrap();
