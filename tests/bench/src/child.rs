@@ -26,8 +26,11 @@ pub(crate) struct Launch {
 
 impl Launch {
     pub(crate) fn new(program: &Path, arguments: &[&str]) -> Self {
+        // A path, unlike a bare name, is the caller's, who does not know where the program is going to run.
+        let path = program.components().count() > 1;
+        let absolute = path.then(|| std::path::absolute(program).ok()).flatten();
         Self {
-            program: program.to_owned(),
+            program: absolute.unwrap_or_else(|| program.to_owned()),
             arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
         }
     }

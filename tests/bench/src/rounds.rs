@@ -44,7 +44,7 @@ impl<'a> Rounds<'a> {
 
     /// Measures everything. What fails is noted, and left out of the results.
     pub(crate) async fn run(mut self) -> Results {
-        eprintln!("about {:.0} minutes", (self.estimate() / 60.0).ceil());
+        eprintln!("takes about {:.0} min", (self.estimate() / 60.0).ceil());
         for &mode in &self.options.modes {
             for round in 0..self.options.rounds {
                 let mut field: Vec<&Subject> =
