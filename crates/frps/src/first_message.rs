@@ -50,11 +50,22 @@ pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, connection: Arc<Con
     };
     connection.spoke();
     let inbound = Inbound { stream, peer, local };
-    match first {
-        FirstMessage::Login { login, reply } => login::serve(core, inbound, *login, reply, &connection).await,
-        FirstMessage::WorkConn { message, .. } => work_conn(&core, inbound, &message, &connection).await,
-        FirstMessage::VisitorConn { message, .. } => visitor_conn(&core, inbound.stream, message).await,
-        other => debug!("a first message that nobody handles: {other:?}"),
+    let answered = async {
+        match first {
+            FirstMessage::Login { login, reply } => {
+                login::serve(Arc::clone(&core), inbound, *login, reply, &connection).await;
+            }
+            FirstMessage::WorkConn { message, .. } => work_conn(&core, inbound, &message, &connection).await,
+            FirstMessage::VisitorConn { message, .. } => visitor_conn(&core, inbound.stream, message).await,
+            other => debug!("a first message that nobody handles: {other:?}"),
+        }
+    };
+    tokio::select! {
+        biased;
+        // Whoever still waits for an answer is closed without one: no refusal would be true, and a peer that does not
+        // read must not hold the end up.
+        () = core.stop.cancelled() => {}
+        () = answered => {}
     }
 }
 
@@ -136,4 +147,94 @@ async fn refuse(mut stream: Stream, answer: impl Into<Message>) {
         let _ = stream.shutdown().await;
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use frp_auth::{Scopes, ServerAuth, Token};
+    use frp_config::ServerConfig;
+    use frp_net::tls::{ServerTls, ServerTlsOptions};
+    use frp_proto::msg::Login;
+    use tokio::io::DuplexStream;
+    use tokio::task::JoinSet;
+    use tokio_util::sync::CancellationToken;
+    use tracing::Span;
+
+    use super::*;
+    use crate::control::{Client, Outbound, WorkPool};
+    use crate::ids::RunId;
+    use crate::settings::Settings;
+
+    fn core() -> Arc<Core> {
+        let mut config = ServerConfig::default();
+        config.complete();
+        let tls = ServerTls::new(&ServerTlsOptions::default()).unwrap();
+        let auth = ServerAuth::token(Token::from("secret"), Scopes::default());
+        Core::new(Settings::new(&config), tls, auth, CancellationToken::new())
+    }
+
+    /// Serves a connection that brings `message`, and may be written `room` bytes that nobody reads.
+    async fn serving(core: &Arc<Core>, message: Message, room: usize) -> (JoinSet<()>, DuplexStream) {
+        let (mut ours, theirs) = tokio::io::duplex(room);
+        let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
+        let inbound = Inbound { stream: Stream::boxed(theirs), peer: nowhere, local: nowhere };
+        let connection = Connection::new(core.pending.admit(nowhere.ip()), None);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(Arc::clone(core), inbound, connection, deadline));
+        write_message(&mut ours, &message).await.unwrap();
+        (tasks, ours)
+    }
+
+    fn control(run_id: &str) -> Handle {
+        let stop = CancellationToken::new();
+        let (outbound, _) = Outbound::new(stop.clone());
+        Handle {
+            run_id: RunId::from_login(run_id),
+            client: Client { user: String::new(), client_id: String::new() },
+            pool: WorkPool::new(1, Duration::from_secs(1), outbound, Span::none()),
+            stop,
+            finished: CancellationToken::new(),
+            span: Span::none(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_that_waits_for_its_predecessor_is_closed_without_an_answer_at_the_end() {
+        let core = core();
+        let predecessor = core.registry.add(control("r")).unwrap();
+        let login = Login {
+            run_id: "r".to_owned(),
+            privilege_key: frp_proto::digest::auth_key(b"secret", 1),
+            timestamp: 1,
+            ..Login::default()
+        };
+        let (mut tasks, mut client) = serving(&core, login.into(), 1 << 16).await;
+        // Told to go by the login, which waits until it has gone.
+        predecessor.handle().stop.cancelled().await;
+        assert!(timeout(Duration::from_secs(1), tasks.join_next()).await.is_err());
+        core.stop.cancel();
+        core.registry.close();
+        tasks.join_next().await.unwrap().unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
+        drop(predecessor);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_nobody_reads_does_not_hold_up_the_end() {
+        let login = Message::from(Login::default());
+        let work_conn = Message::from(NewWorkConn { run_id: "r".to_owned(), ..NewWorkConn::default() });
+        let visitor_conn = Message::from(NewVisitorConn::default());
+        for message in [login, work_conn, visitor_conn] {
+            let core = core();
+            let (mut tasks, _client) = serving(&core, message, 1).await;
+            let start = Instant::now();
+            assert!(timeout(Duration::from_secs(1), tasks.join_next()).await.is_err());
+            core.stop.cancel();
+            tasks.join_next().await.unwrap().unwrap();
+            assert_eq!(start.elapsed(), Duration::from_secs(1));
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use frp_proto::exchange::Channel as Exchanged;
 use frp_proto::exchange::server::LoginReply;
-use frp_proto::msg::{Login, Message};
+use frp_proto::msg::Login;
 use frp_stream::message::control_channel;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -14,7 +14,9 @@ use tracing::{Instrument, Span, debug, error_span, info, warn};
 
 use crate::COMPATIBLE_VERSION;
 use crate::accept::{Connection, Inbound};
-use crate::control::{Channel, Client, Control, Handle, Outbound, Registration, RegistryError, WorkPool};
+use crate::control::{
+    Channel, Client, Control, Handle, Outbound, Queued, Registration, RegistryError, WorkPool,
+};
 use crate::core::Core;
 use crate::first_message::ANSWER_TIMEOUT;
 use crate::ids::RunId;
@@ -36,7 +38,7 @@ struct Accepted {
     registration: Registration,
     pool_count: usize,
     outbound: Outbound,
-    queued: mpsc::Receiver<Message>,
+    queued: mpsc::Receiver<Queued>,
     /// The answer, in clear, and what the stream becomes behind it.
     answer: Vec<u8>,
     channel: Exchanged,
@@ -65,7 +67,9 @@ pub(crate) async fn serve(
     if let Err(error) = write(&mut stream, &accepted.answer).await {
         return warn!("complete control login error: {error}");
     }
-    let Exchanged::V1 { key } = accepted.channel else { return };
+    let Exchanged::V1 { key } = accepted.channel else {
+        return debug!("a login asked for a control channel that nobody serves");
+    };
     let (reader, writer) = control_channel(stream, &key);
     let control =
         Control::new(Arc::clone(&core), accepted.pool_count, accepted.outbound, accepted.registration);
