@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use frp_config::proxy::UdpProxy;
 use frp_net::listen::bind_udp;
+use frp_proto::limits::MAX_MESSAGE;
 use frp_proto::msg::UdpAddr;
 use frp_stream::udp::{
     Datagram, DatagramReader, DatagramWriter, QUEUE, READ_TIMEOUT, Received, Sent, datagram_channel,
@@ -22,6 +23,7 @@ use super::{Proxy, Running, StartError};
 use crate::control::WorkConn;
 use crate::core::WRITE_TIMEOUT;
 use crate::ports::PortLease;
+use crate::traffic::Traffic;
 
 /// How long the first work connection waits, so that the client hears of the proxy's success before it.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -31,6 +33,9 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 /// Datagrams that are written together.
 const BATCH: usize = 64;
+/// What fits a message on no account, as base64 makes four bytes of three. Somewhat shorter ones fit or not by the length
+/// of their user's address.
+const LONGEST: usize = MAX_MESSAGE / 4 * 3;
 
 /// Opens the port and returns it as the address that the client is told.
 pub(super) fn listen(running: &mut Running, config: &UdpProxy) -> Result<String, StartError> {
@@ -52,18 +57,20 @@ pub(super) fn listen(running: &mut Running, config: &UdpProxy) -> Result<String,
 async fn serve(proxy: Arc<Proxy>, socket: UdpSocket, lease: PortLease, stop: CancellationToken) {
     let (queue, queued) = mpsc::channel(QUEUE);
     tokio::select! {
-        () = receive(&socket, queue, proxy.core.settings.udp_packet_size) => {}
+        () = receive(&socket, queue, proxy.core.settings.udp_packet_size, &proxy.traffic) => {}
         () = exchange(&proxy, &socket, queued, &stop) => {}
     }
     drop(socket);
     drop(lease);
 }
 
-/// Queues what users send; what does not fit into the queue is dropped, as datagrams are.
-async fn receive(socket: &UdpSocket, queue: Sender<Datagram>, largest: usize) {
+/// Queues what users send; what does not fit into the queue is dropped, as datagrams are, and what fits no message is
+/// not queued, so that the queue holds little memory.
+async fn receive(socket: &UdpSocket, queue: Sender<Datagram>, largest: usize, traffic: &Traffic) {
     let mut buffer = vec![0; largest];
     loop {
         match socket.recv_from(&mut buffer).await {
+            Ok((length, _)) if length > LONGEST => drop_oversized(traffic, length),
             Ok((length, user)) => {
                 let content = buffer.get(..length).unwrap_or_default().to_vec();
                 let _ = queue.try_send(Datagram { content, user: UdpAddr::from(user) });
@@ -164,14 +171,35 @@ async fn send(
                 trace!("send message to udp workConn, len: {}", content.len());
                 proxy.traffic.add_inbound(content.len() as u64);
             }
-            Sent::TooLong => {
-                let count = proxy.traffic.count_oversized();
-                warn!(
-                    "dropped a datagram of {} bytes, too long for one message ({count} so far)",
-                    content.len()
-                );
-            }
+            Sent::TooLong => drop_oversized(&proxy.traffic, content.len()),
         }
     }
     writer.flush().await
+}
+
+fn drop_oversized(traffic: &Traffic, length: usize) {
+    let count = traffic.count_oversized();
+    warn!("dropped a datagram of {length} bytes, too long for one message ({count} so far)");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_fits_no_message_is_counted_and_not_queued() {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let user = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        user.connect(socket.local_addr().unwrap()).await.unwrap();
+        user.send(&vec![7; LONGEST + 1]).await.unwrap();
+        user.send(&vec![8; LONGEST]).await.unwrap();
+        let (queue, mut queued) = mpsc::channel(1);
+        let traffic = Traffic::default();
+        let datagram = tokio::select! {
+            () = receive(&socket, queue, 65_536, &traffic) => None,
+            datagram = queued.recv() => datagram,
+        };
+        assert_eq!(datagram.unwrap().content, vec![8; LONGEST]);
+        assert_eq!(traffic.count_oversized(), 2, "one before this");
+    }
 }
