@@ -1,11 +1,12 @@
-//! Connections that have not yet said who they are, counted per source address.
+//! Connections that have not yet said who they are, counted per source: an IPv4 address, or an IPv6 network of 64
+//! bits, which is the least that one host is given and whose 2^64 addresses it may use as it likes.
 //!
 //! A connection is pending from accept until it has logged in or has named a run id of a client that is here. At
-//! the cap the oldest pending connection of that address goes and the newcomer stays: whoever fills the table from
-//! an address cannot lock a legitimate client of the same address out, because that client needs only a moment.
+//! the cap the oldest pending connection of that source goes and the newcomer stays: whoever fills the table from
+//! a source cannot lock a legitimate client of the same source out, because that client needs only a moment.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -20,24 +21,38 @@ pub(crate) struct Pending {
 #[derive(Debug, Default)]
 struct Table {
     next_id: u64,
-    by_address: HashMap<IpAddr, BTreeMap<u64, CancellationToken>>,
+    by_source: HashMap<Source, BTreeMap<u64, CancellationToken>>,
+}
+
+/// What is counted together; see the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Source(IpAddr);
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        Self(match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+        })
+    }
 }
 
 impl Pending {
-    /// `cap` is the largest number of pending connections per source address; at least one is always admitted.
+    /// `cap` is the largest number of pending connections per source; at least one is always admitted.
     pub(crate) fn new(cap: usize) -> Arc<Self> {
         Arc::new(Self { cap: cap.max(1), table: Mutex::default() })
     }
 
-    /// Admits a connection from `address`, evicting the oldest pending one of that address at the cap.
+    /// Admits a connection from `address`, evicting the oldest pending one of its source at the cap.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Slot {
+        let source = Source::from(address);
         let evicted = CancellationToken::new();
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let id = table.next_id;
         table.next_id += 1;
-        let of_address = table.by_address.entry(address).or_default();
-        let oldest = if of_address.len() >= self.cap { of_address.pop_first() } else { None };
-        of_address.insert(id, evicted.clone());
+        let of_source = table.by_source.entry(source).or_default();
+        let oldest = if of_source.len() >= self.cap { of_source.pop_first() } else { None };
+        of_source.insert(id, evicted.clone());
         drop(table);
         if let Some((_, token)) = oldest {
             tracing::warn!(
@@ -45,15 +60,15 @@ impl Pending {
             );
             token.cancel();
         }
-        Slot { id, address, evicted, pending: Arc::clone(self) }
+        Slot { id, source, evicted, pending: Arc::clone(self) }
     }
 
-    fn release(&self, address: IpAddr, id: u64) {
+    fn release(&self, source: Source, id: u64) {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(of_address) = table.by_address.get_mut(&address) {
-            of_address.remove(&id);
-            if of_address.is_empty() {
-                table.by_address.remove(&address);
+        if let Some(of_source) = table.by_source.get_mut(&source) {
+            of_source.remove(&id);
+            if of_source.is_empty() {
+                table.by_source.remove(&source);
             }
         }
     }
@@ -63,7 +78,7 @@ impl Pending {
 #[derive(Debug)]
 pub(crate) struct Slot {
     id: u64,
-    address: IpAddr,
+    source: Source,
     evicted: CancellationToken,
     pending: Arc<Pending>,
 }
@@ -71,7 +86,7 @@ pub(crate) struct Slot {
 impl Slot {
     /// The connection has logged in or named a valid run id: it no longer counts and can no longer be evicted.
     pub(crate) fn identified(&self) {
-        self.pending.release(self.address, self.id);
+        self.pending.release(self.source, self.id);
     }
 
     /// Resolves when the connection has to make room for a newer one. Never does once it is identified.
@@ -82,7 +97,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.pending.release(self.address, self.id);
+        self.pending.release(self.source, self.id);
     }
 }
 
@@ -107,6 +122,16 @@ mod tests {
     }
 
     #[test]
+    fn the_addresses_of_an_ipv6_network_are_one_source() {
+        let pending = Pending::new(1);
+        let first = pending.admit("2001:db8:0:1::1".parse().unwrap());
+        let _other_network = pending.admit("2001:db8:0:2::1".parse().unwrap());
+        assert!(!first.evicted.is_cancelled());
+        let _same_network = pending.admit("2001:db8:0:1:ffff::2".parse().unwrap());
+        assert!(first.evicted.is_cancelled());
+    }
+
+    #[test]
     fn an_identified_connection_neither_counts_nor_goes() {
         let pending = Pending::new(1);
         let first = pending.admit(A);
@@ -123,6 +148,6 @@ mod tests {
     fn a_connection_that_ended_leaves_nothing_behind() {
         let pending = Pending::new(4);
         drop(pending.admit(A));
-        assert!(pending.table.lock().unwrap().by_address.is_empty());
+        assert!(pending.table.lock().unwrap().by_source.is_empty());
     }
 }
