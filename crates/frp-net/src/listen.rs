@@ -34,6 +34,24 @@ pub fn bind_tcp(address: &str, port: u16) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into()).map_err(|e| target.error("listen", &e))
 }
 
+/// The address that a name stands for, for an owner that binds it many times and must not wait for a look-up each
+/// time: the one that [`bind_tcp`] would take. IP literals and the empty address come back as they are.
+///
+/// # Errors
+/// When the name cannot be looked up, with the text of [`bind_tcp`].
+pub async fn resolve_once(address: &str) -> io::Result<String> {
+    if address.is_empty() || address.parse::<IpAddr>().is_ok() {
+        return Ok(address.to_owned());
+    }
+    let target = Target { network: "tcp", address, port: 0 };
+    let found = tokio::net::lookup_host((address, 0)).await.map_err(|e| target.lookup_error(&e))?;
+    Ok(match target.preferred(found.collect())? {
+        // The zone of a link-local address is not part of its `IpAddr`.
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+        found => found.ip().to_string(),
+    })
+}
+
 /// Binds a UDP socket on `address:port`; names and wildcards as in [`bind_tcp`]. Without `SO_REUSEADDR`, which
 /// would let two UDP sockets share the port.
 ///
@@ -87,13 +105,18 @@ impl Target<'_> {
     }
 
     fn resolve(self) -> io::Result<SocketAddr> {
-        let lookup = |e: &io::Error| {
-            let cause = crate::resolve::lookup_failure(self.address, e);
-            io::Error::new(e.kind(), format!("listen {}: {cause}", self.network))
-        };
-        let found: Vec<_> = (self.address, self.port).to_socket_addrs().map_err(|e| lookup(&e))?.collect();
+        let found = (self.address, self.port).to_socket_addrs().map_err(|e| self.lookup_error(&e))?;
+        self.preferred(found.collect())
+    }
+
+    fn preferred(self, found: Vec<SocketAddr>) -> io::Result<SocketAddr> {
         let preferred = found.iter().find(|a| a.is_ipv4()).or_else(|| found.first());
-        preferred.copied().ok_or_else(|| lookup(&io::ErrorKind::NotFound.into()))
+        preferred.copied().ok_or_else(|| self.lookup_error(&io::ErrorKind::NotFound.into()))
+    }
+
+    fn lookup_error(self, cause: &io::Error) -> io::Error {
+        let failure = crate::resolve::lookup_failure(self.address, cause);
+        io::Error::new(cause.kind(), format!("listen {}: {failure}", self.network))
     }
 
     fn error(self, op: &str, cause: &io::Error) -> io::Error {

@@ -9,7 +9,7 @@ use frp_auth::{Scopes, ServerAuth, Token};
 use frp_config::ServerConfig;
 use frp_config::common::ValueSource;
 use frp_net::address::join_host_port;
-use frp_net::listen::bind_tcp;
+use frp_net::listen::{bind_tcp, resolve_once};
 use frp_net::tls::{ServerTls, ServerTlsOptions};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -35,6 +35,9 @@ pub enum BindError {
     /// The address for clients cannot be had.
     #[error("create server listener error, {0}")]
     Listen(std::io::Error),
+    /// `proxyBindAddr` is a name that cannot be looked up. The original starts and then refuses every proxy.
+    #[error("resolve proxyBindAddr: {0}")]
+    ProxyAddress(#[source] std::io::Error),
 }
 
 /// A server that is bound to its address and not yet serving.
@@ -53,11 +56,14 @@ impl Server {
     /// # Errors
     /// When something cannot be loaded or bound.
     pub async fn bind(config: &ServerConfig) -> Result<Self, BindError> {
-        let settings = Settings::new(config);
+        let mut settings = Settings::new(config);
         let tls = server_tls(config)?;
         let auth = server_auth(config).await?;
         let listener = bind_tcp(&settings.bind_addr, settings.bind_port).map_err(BindError::Listen)?;
         info!("frps tcp listen on {}", join_host_port(&settings.bind_addr, settings.bind_port));
+        // Proxies bind it under a lock, where nobody may wait for a name server.
+        settings.proxy_bind_addr =
+            resolve_once(&settings.proxy_bind_addr).await.map_err(BindError::ProxyAddress)?;
         let core = Core::new(settings, tls, auth, CancellationToken::new());
         Ok(Self { core, listener, asked: CancellationToken::new() })
     }
@@ -122,7 +128,7 @@ fn token_source(source: &ValueSource) -> TokenSource {
     match &source.exec {
         Some(exec) if source.kind == "exec" => TokenSource::Exec {
             command: exec.command.clone(),
-            args: exec.args.clone(),
+            args: exec.args.iter().map(|arg| arg.expose().to_owned()).collect(),
             env: exec.env.iter().map(|var| (var.name.clone(), var.value.expose().to_owned())).collect(),
         },
         _ => TokenSource::File {

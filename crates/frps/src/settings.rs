@@ -13,7 +13,7 @@ pub(crate) struct Settings {
     pub(crate) bind_addr: String,
     /// `bindPort`; 0 lets the system choose, which only tests do.
     pub(crate) bind_port: u16,
-    /// `proxyBindAddr`.
+    /// `proxyBindAddr`. No name while the server runs: see [`crate::Server::bind`].
     pub(crate) proxy_bind_addr: String,
     /// `transport.tcpMux`: how a mux session behaves; `None` without multiplexing.
     pub(crate) mux: Option<frp_mux::Config>,

@@ -89,6 +89,17 @@ async fn names_prefer_ipv4() {
 }
 
 #[tokio::test]
+async fn a_name_is_resolved_once_and_a_literal_not_at_all() {
+    for literal in ["", "0.0.0.0", "::", "192.0.2.1", "2001:db8::1"] {
+        assert_eq!(resolve_once(literal).await.unwrap(), literal);
+    }
+    let address: IpAddr = resolve_once("localhost").await.unwrap().parse().unwrap();
+    assert!(address.is_loopback());
+    let error = resolve_once("no..name").await.unwrap_err();
+    assert_eq!(error.to_string(), "listen tcp: lookup no..name: no such host");
+}
+
+#[tokio::test]
 async fn a_port_can_be_bound_again_at_once() {
     let listener = bind_tcp("127.0.0.1", 0).unwrap();
     let port = port_of(&listener);

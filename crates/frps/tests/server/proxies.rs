@@ -1,14 +1,11 @@
 //! Starting and closing proxies: names, ports, quotas, refusals.
 
+use frp_config::ServerConfig;
 use frp_config::value::PortsRange;
 use frp_proto::msg::{Message, NewProxy, Ping};
+use frps::Server;
 
 use crate::support::*;
-
-/// A port that is free now, so that a refusal is about something else.
-async fn free_port() -> u16 {
-    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
-}
 
 #[tokio::test]
 async fn a_byte_goes_through_and_comes_back() {
@@ -70,7 +67,8 @@ async fn a_lost_client_leaves_no_name_and_no_port() {
 
 #[tokio::test]
 async fn ports_are_used_not_allowed_or_unavailable() {
-    let allowed = free_port().await;
+    // A port that is free, so that a refusal is about something else.
+    let allowed = frp_test_support::ports::free();
     let foreign = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = foreign.local_addr().unwrap().port();
     let single = |port: u16| PortsRange { single: port.into(), ..PortsRange::default() };
@@ -130,4 +128,20 @@ async fn a_refusal_too_long_for_an_answer_is_shortened() {
     assert_eq!((response.proxy_name, response.error.as_str()), (name, "new proxy error"));
     client.send(Ping::default()).await;
     assert!(matches!(client.answer().await, Message::Pong(_)));
+}
+
+#[tokio::test]
+async fn a_proxy_bind_address_that_is_a_name_is_looked_up_at_the_start() {
+    let frps = Frps::with(|config| config.proxy_bind_addr = "localhost".to_owned()).await;
+    let mut client = Client::login(&frps).await;
+    let port = client.start(tcp("p", 0)).await;
+    user(port).await;
+    client.start(udp_proxy("u", 0)).await;
+
+    let mut config = ServerConfig { proxy_bind_addr: "no..name".to_owned(), ..ServerConfig::default() };
+    config.bind_addr = "127.0.0.1".to_owned();
+    config.complete();
+    config.bind_port = 0;
+    let error = Server::bind(&config).await.err().unwrap();
+    assert_eq!(error.to_string(), "resolve proxyBindAddr: listen tcp: lookup no..name: no such host");
 }
