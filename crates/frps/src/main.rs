@@ -22,7 +22,10 @@ fn start() -> Result<(), Exit> {
     let _drains_at_the_end = frp_log::init(&frp_cli::log_options(&config.log)).map_err(Exit::failure)?;
     // Where the system refuses, there are as many files as there are.
     let _ = frp_net::open_files::raise();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Exit::failure)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Exit::failure(format_args!("build the runtime: {error}")))?;
     let ended = runtime.block_on(frps::run(&config, config_file.as_deref()));
     // Nothing that is left needs waiting for.
     runtime.shutdown_background();
