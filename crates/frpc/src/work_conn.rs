@@ -72,7 +72,12 @@ async fn start(request: &Request) -> Option<(ServerStream, StartWorkConn)> {
         }
     };
     if !message.error.is_empty() {
-        error!("StartWorkConn contains error: {}", message.error);
+        if request.on.is_some() {
+            // Nobody asked for this one, so a full pool is no fault; the connection that it opened stays.
+            debug!("StartWorkConn contains error: {}", message.error);
+        } else {
+            error!("StartWorkConn contains error: {}", message.error);
+        }
         return None;
     }
     Some((work, message))

@@ -4,6 +4,7 @@ use frp_proto::msg::{ReqWorkConn, StartWorkConn};
 use frp_stream::Stream;
 use frp_stream::message::write_message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::support::{Echo, Frps, Log, Text, closed, ended, hear, say, soon};
 
@@ -120,4 +121,50 @@ async fn further_connections_carry_work_connections_and_are_made_anew() {
     frpc.stop().await;
     control.ended().await;
     closed(&mut user).await;
+}
+
+#[tokio::test]
+async fn a_work_connection_that_nobody_asked_for_may_be_refused() {
+    let mut log = Log::capture();
+    let echo = Echo::start().await;
+    let mut frps = Frps::start_mux().await;
+    let text = Text::with_token(&frps).line("transport.tcpMuxConnections = 2");
+    let frpc = text.tcp("web", echo.port, "").start();
+    let mut control = frps.accept("0123456789abcdef").await;
+    control.start().await;
+    let session = frps.another_mux_session().await;
+    let stream = Stream::boxed(soon(session.accept()).await.unwrap());
+    let (mut refused, _) = Frps::work_conn_on(stream).await;
+    let error = "work connection pool is full, discarding";
+    let answer = StartWorkConn { error: error.to_owned(), ..StartWorkConn::default() };
+    soon(write_message(&mut refused, &answer.into())).await.unwrap();
+    closed(&mut refused).await;
+    drop(refused);
+    log.line(&format!("StartWorkConn contains error: {error}")).await;
+    assert!(!log.has("ERROR"), "{:#?}", log.all());
+    // It has the fewest streams: the next one comes there.
+    control.send(ReqWorkConn::default()).await;
+    let stream = Stream::boxed(soon(session.accept()).await.unwrap());
+    Frps::work_conn_on(stream).await;
+    frpc.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_sends_to_a_user_gone_after_its_end_is_told() {
+    let local = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut frps = Frps::start_mux().await;
+    let frpc = Text::with_token(&frps).tcp("web", local.local_addr().unwrap().port(), "").start();
+    let mut control = frps.accept("0123456789abcdef").await;
+    control.start().await;
+    let mut user = frps.user(&mut control, "web").await;
+    let mut service = soon(local.accept()).await.unwrap().0;
+    say(&mut user, "question").await;
+    user.shutdown().await.unwrap();
+    hear(&mut service, "question").await;
+    ended(&mut service).await;
+    // As frps does when the user is gone.
+    user.abandon();
+    // Not read until halfCloseTimeout has passed.
+    soon(async { while service.write_all(&[0; 1000]).await.is_ok() {} }).await;
+    frpc.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use frp_mux::Config;
+use frp_mux::{Config, MuxStream};
 use frp_net::tls::{ServerTls, accept_by_first_byte};
 use frp_proto::crypto::{Key, key};
 use frp_proto::exchange::Channel;
@@ -103,7 +103,7 @@ impl Frps {
             match session {
                 None => return self.connection().await,
                 Some(Some(session)) => match soon(session.accept()).await {
-                    Some(stream) => return Stream::boxed(stream),
+                    Some(stream) => return Stream::boxed_with(stream, MuxStream::abandon),
                     None => self.mux.as_mut().unwrap().session = None,
                 },
                 Some(None) => {
