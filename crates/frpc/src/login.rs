@@ -150,13 +150,21 @@ fn go_os() -> &'static str {
 
 /// The processor in the peer's naming.
 fn go_arch() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        "powerpc64" => "ppc64",
-        "loongarch64" => "loong64",
-        arch => arch,
+    go_arch_of(std::env::consts::ARCH, cfg!(target_endian = "little"))
+}
+
+fn go_arch_of(arch: &'static str, little_endian: bool) -> &'static str {
+    match (arch, little_endian) {
+        ("x86_64", _) => "amd64",
+        ("aarch64", _) => "arm64",
+        ("x86", _) => "386",
+        ("powerpc64", false) => "ppc64",
+        ("powerpc64", true) => "ppc64le",
+        ("mips", true) => "mipsle",
+        ("mips64", true) => "mips64le",
+        ("loongarch64", _) => "loong64",
+        // `arm`, `riscv64`, `s390x`, and the big-endian `mips` and `mips64` have one name everywhere.
+        (arch, _) => arch,
     }
 }
 
@@ -173,6 +181,22 @@ mod tests {
         let (near, far) = duplex(capacity);
         let mut stream = Stream::boxed(near);
         (async move { ask(&mut stream, Login::default(), b"token").await }, far)
+    }
+
+    #[test]
+    fn a_processor_has_the_name_that_the_peer_knows() {
+        for (ours, little_endian, name) in [
+            ("x86_64", true, "amd64"),
+            ("aarch64", true, "arm64"),
+            ("powerpc64", true, "ppc64le"),
+            ("powerpc64", false, "ppc64"),
+            ("mips", true, "mipsle"),
+            ("mips", false, "mips"),
+            ("mips64", true, "mips64le"),
+            ("riscv64", true, "riscv64"),
+        ] {
+            assert_eq!(go_arch_of(ours, little_endian), name);
+        }
     }
 
     #[tokio::test(start_paused = true)]

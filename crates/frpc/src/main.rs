@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use frp_cli::Exit;
 use frp_cli::frpc::{ClientRun, DirectoryEntry, Runs, failed_in_directory};
 use frp_config::LoadOptions;
@@ -28,9 +29,10 @@ fn main() -> ExitCode {
 }
 
 fn serve(runs: Runs) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let result = runtime.block_on(async {
-        let mut signal = Shutdown::new()?;
+        let mut signal = Shutdown::new().context("listen for signals")?;
         let shutdown = CancellationToken::new();
         let clients = async {
             match runs {
