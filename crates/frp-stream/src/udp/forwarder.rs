@@ -129,7 +129,10 @@ impl Forwarder {
         loop {
             tokio::select! {
                 received = reader.next() => match received {
-                    Ok(Received::Datagram(datagram)) => self.forward(datagram, &queue, &mut tasks).await,
+                    Ok(Received::Datagram(datagram)) => {
+                        tracing::trace!("get udp package from workConn, len: {}", datagram.content.len());
+                        self.forward(datagram, &queue, &mut tasks).await;
+                    }
                     Ok(Received::Ping | Received::Other(_)) => {}
                     Err(error) => return error,
                 },
@@ -228,7 +231,10 @@ async fn write_replies(
     loop {
         let written = tokio::select! {
             Some(reply) = replies.recv() => write_batch(writer, reply, &mut replies, to_user).await,
-            _ = pings.tick() => writer.ping().await,
+            _ = pings.tick() => {
+                tracing::trace!("send ping message to udp workConn");
+                writer.ping().await
+            }
         };
         if let Err(error) = written {
             return error;
@@ -245,6 +251,7 @@ async fn write_batch(
     let mut next = Some(first);
     while let Some(reply) = next {
         let len = reply.content.len();
+        tracing::trace!("send udp package to workConn, len: {len}");
         match writer.feed(&reply.content, &reply.user).await? {
             Sent::Sent => *to_user += len as u64,
             Sent::TooLong => {

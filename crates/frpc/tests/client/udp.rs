@@ -59,6 +59,19 @@ async fn each_user_gets_its_own_answers() {
 }
 
 #[tokio::test]
+async fn each_datagram_is_traced() {
+    let mut log = Log::capture();
+    let echo = UdpEcho::start().await;
+    let (mut frps, frpc, mut control) = running(echo.port, "").await;
+    let mut work = Work::open(&mut frps, &mut control, Layers::default()).await;
+    work.send(b"one", 1).await;
+    work.receive().await;
+    log.line("TRACE [0123456789abcdef] [dns] get udp package from workConn, len: 3").await;
+    log.line("TRACE [0123456789abcdef] [dns] send udp package to workConn, len: 4").await;
+    frpc.stop().await;
+}
+
+#[tokio::test]
 async fn the_proxy_header_precedes_a_users_first_datagram() {
     let echo = UdpEcho::start().await;
     let (mut frps, frpc, mut control) = running(echo.port, "transport.proxyProtocolVersion = \"v2\"").await;
