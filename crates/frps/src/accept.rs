@@ -114,7 +114,8 @@ async fn connection(core: Arc<Core>, tcp: TcpStream, peer: SocketAddr, slot: Slo
         biased;
         () = core.stop.cancelled() => return,
         () = slot.evicted() => return,
-        prepared = timeout_at(deadline, prepare(&core, tcp)) => prepared,
+        // Boxed: a mux session lives on in this task and needs no room for its handshake.
+        prepared = timeout_at(deadline, Box::pin(prepare(&core, tcp))) => prepared,
     };
     let stream = match prepared {
         Ok(Ok(stream)) => stream,
@@ -130,7 +131,7 @@ async fn connection(core: Arc<Core>, tcp: TcpStream, peer: SocketAddr, slot: Slo
         Some(config) => mux::serve(core, inbound, slot, config, deadline).await,
         None => {
             let connection = Connection::new(slot, None);
-            first_message::serve(core, inbound, connection, deadline).await;
+            Box::pin(first_message::serve(core, inbound, connection, deadline)).await;
         }
     }
 }

@@ -30,6 +30,8 @@ mod accept;
 mod control;
 mod core;
 mod first_message;
+#[cfg(test)]
+mod footprint;
 mod group;
 mod ids;
 mod login;

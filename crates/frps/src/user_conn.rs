@@ -21,7 +21,9 @@ pub(crate) struct UserConn {
 /// Serves a user until either side ends or the server stops. Outlives its proxy and, without multiplexing, the
 /// control: closing a proxy does not cut its users. Safe to drop at any time; then both connections are closed.
 pub(crate) async fn serve(proxy: Arc<Proxy>, user: UserConn) {
-    let Ok(work) = proxy.work_conn(Some(user.peer), Some(user.local)).await else { return };
+    // Boxed here and below: what ends before the relay begins shall not cost every open connection its room.
+    let work = Box::pin(proxy.work_conn(Some(user.peer), Some(user.local)));
+    let Ok(work) = work.await else { return };
     trace!(
         "handler user tcp connection, use_encryption: {}, use_compression: {}",
         proxy.payload.encryption, proxy.payload.compression

@@ -28,7 +28,7 @@ use tokio_util::sync::DropGuard;
 use tracing::{Instrument, debug, info, warn};
 
 pub(crate) use self::heartbeat::Heartbeat;
-pub(crate) use self::outbound::Outbound;
+pub(crate) use self::outbound::{Outbound, Queued};
 pub(crate) use self::registry::{Client, Handle, LookupError, Registration, Registry, RegistryError};
 pub(crate) use self::work_pool::{TakeError, WorkConn, WorkPool};
 use crate::core::{Core, WRITE_TIMEOUT};
@@ -44,6 +44,8 @@ pub(crate) struct Control {
     outbound: Outbound,
     heartbeat: Arc<Heartbeat>,
     proxies: HashMap<ProxyName, Running>,
+    /// Ports that all of them hold.
+    ports: i64,
     /// Taken out of the registry after everything above is gone: fields are dropped in this order.
     registration: Registration,
 }
@@ -62,12 +64,12 @@ impl Control {
         registration: Registration,
     ) -> Self {
         let heartbeat = Arc::new(Heartbeat::starting_now());
-        Self { core, pool_count, outbound, heartbeat, proxies: HashMap::new(), registration }
+        Self { core, pool_count, outbound, heartbeat, proxies: HashMap::new(), ports: 0, registration }
     }
 
     /// Serves the client until its stream ends, its heartbeat stops, or the control is told to stop; then closes
     /// its proxies and waits for that.
-    pub(crate) async fn run(mut self, channel: Channel, queued: mpsc::Receiver<Message>) {
+    pub(crate) async fn run(mut self, channel: Channel, queued: mpsc::Receiver<Queued>) {
         let stop = self.registration.handle().stop.clone();
         let (inbound, mut messages) = mpsc::channel(outbound::QUEUE);
         let mut tasks = JoinSet::new();
@@ -81,7 +83,8 @@ impl Control {
                 biased;
                 () = stop.cancelled() => break,
                 message = messages.recv() => match message {
-                    Some(message) => self.handle(message).await,
+                    // Boxed: most of the time nothing is handled.
+                    Some(message) => Box::pin(self.handle(*message)).await,
                     None => break,
                 },
             }
@@ -135,7 +138,7 @@ impl Control {
         }
         warn!("the name of a new proxy is too long for an answer");
         if response.error.is_empty()
-            && let Some(running) = self.proxies.remove(response.proxy_name.as_str())
+            && let Some(running) = self.remove(&response.proxy_name)
         {
             running.close().await;
         }
@@ -143,16 +146,22 @@ impl Control {
 
     /// Starts a proxy and returns its public address.
     fn start_proxy(&mut self, message: &NewProxy) -> Result<String, StartError> {
-        let held = self.proxies.values().map(Running::ports).sum();
-        let start = proxy::Start { core: &self.core, control: self.registration.handle(), held };
+        let start = proxy::Start { core: &self.core, control: self.registration.handle(), held: self.ports };
         let (running, remote_addr) = start.start(message, self.pool_count)?;
+        self.ports += running.ports();
         self.proxies.insert(ProxyName::from(message.proxy_name.as_str()), running);
         Ok(remote_addr)
     }
 
+    fn remove(&mut self, name: &str) -> Option<Running> {
+        let running = self.proxies.remove(name)?;
+        self.ports -= running.ports();
+        Some(running)
+    }
+
     async fn close_proxy(&mut self, message: CloseProxy) {
         let name = message.proxy_name;
-        if let Some(running) = self.proxies.remove(name.as_str()) {
+        if let Some(running) = self.remove(&name) {
             running.close().await;
         }
         info!("close proxy [{name}] success");
@@ -196,11 +205,11 @@ fn fits(response: &NewProxyResp) -> bool {
 }
 
 /// Passes the client's messages on until its stream ends or breaks the protocol.
-async fn read(mut reader: MessageReader, inbound: mpsc::Sender<Message>) {
+async fn read(mut reader: MessageReader, inbound: mpsc::Sender<Queued>) {
     loop {
         match reader.next().await {
             Ok(message) => {
-                if inbound.send(message).await.is_err() {
+                if inbound.send(Box::new(message)).await.is_err() {
                     return;
                 }
             }
@@ -212,7 +221,7 @@ async fn read(mut reader: MessageReader, inbound: mpsc::Sender<Message>) {
 }
 
 /// Writes queued messages until the stream fails or the client stops reading, and ends the control then.
-async fn write(mut writer: MessageWriter, mut queued: mpsc::Receiver<Message>, _ends_control: DropGuard) {
+async fn write(mut writer: MessageWriter, mut queued: mpsc::Receiver<Queued>, _ends_control: DropGuard) {
     while let Some(message) = queued.recv().await {
         match tokio::time::timeout(WRITE_TIMEOUT, writer.send(&message)).await {
             Ok(Ok(())) => {}

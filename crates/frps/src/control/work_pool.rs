@@ -22,6 +22,8 @@ use super::outbound::Outbound;
 
 /// Room in the pool beyond the number of connections that the client wants to keep there.
 const SPARE: usize = 10;
+/// With fewer users waiting, those that gave up are not looked for.
+const FEW_USERS: usize = 64;
 /// A connection that died sooner than this is replaced only after this pause, so that a client whose connections
 /// die at once is not asked in a loop.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
@@ -77,6 +79,8 @@ struct State {
     closed: bool,
     idle: VecDeque<Idle>,
     users: VecDeque<oneshot::Sender<WorkConn>>,
+    /// With so many users waiting, those that gave up are cleared away.
+    clear_at: usize,
     watchers: JoinSet<()>,
 }
 
@@ -172,7 +176,11 @@ impl WorkPool {
                 return Ok(Found::Conn(conn));
             }
         }
-        state.users.retain(|user| !user.is_closed());
+        // Not for each newcomer: a burst of thousands would look at all before it, every time.
+        if state.users.len() >= state.clear_at {
+            state.users.retain(|user| !user.is_closed());
+            state.clear_at = FEW_USERS.max(state.users.len() * 2);
+        }
         let (user, queue) = oneshot::channel();
         state.users.push_back(user);
         Ok(Found::Queue(queue))
@@ -240,16 +248,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use frp_proto::msg::Message;
+    use frp_proto::msg::MessageKind;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
     use tokio::sync::mpsc;
     use tokio_util::sync::CancellationToken;
 
+    use super::super::outbound::Queued;
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    fn pool(pool_count: usize) -> (Arc<WorkPool>, mpsc::Receiver<Message>) {
+    fn pool(pool_count: usize) -> (Arc<WorkPool>, mpsc::Receiver<Queued>) {
         let (outbound, asked) = Outbound::new(CancellationToken::new());
         (WorkPool::new(pool_count, PATIENCE, outbound, Span::none()), asked)
     }
@@ -274,7 +283,7 @@ mod tests {
         pool.put(second).unwrap();
         let mut taken = pool.take().await.unwrap();
         mark(&mut taken, &mut first_client).await;
-        assert!(matches!(asked.recv().await, Some(Message::ReqWorkConn(_))));
+        assert_eq!(asked.recv().await.unwrap().kind(), MessageKind::ReqWorkConn);
         assert!(asked.try_recv().is_err());
     }
 
@@ -283,12 +292,12 @@ mod tests {
         let (pool, mut asked) = pool(0);
         let (late, mut client) = conn();
         let serve = async {
-            assert!(matches!(asked.recv().await, Some(Message::ReqWorkConn(_))));
+            assert_eq!(asked.recv().await.unwrap().kind(), MessageKind::ReqWorkConn);
             pool.put(late).unwrap();
         };
         let (taken, ()) = tokio::join!(pool.take(), serve);
         mark(&mut taken.unwrap(), &mut client).await;
-        assert!(matches!(asked.recv().await, Some(Message::ReqWorkConn(_))));
+        assert_eq!(asked.recv().await.unwrap().kind(), MessageKind::ReqWorkConn);
         assert!(asked.try_recv().is_err());
     }
 
@@ -302,6 +311,15 @@ mod tests {
         let (late, mut client) = conn();
         pool.put(late).unwrap();
         mark(&mut pool.take().await.unwrap(), &mut client).await;
+    }
+
+    #[tokio::test]
+    async fn users_that_gave_up_do_not_pile_up() {
+        let (pool, _asked) = pool(0);
+        for _ in 0..10 * FEW_USERS {
+            assert!(tokio::time::timeout(Duration::ZERO, pool.take()).await.is_err());
+        }
+        assert!(pool.lock().users.len() <= FEW_USERS);
     }
 
     #[tokio::test]
@@ -324,7 +342,7 @@ mod tests {
         let (dead, client) = conn();
         pool.put(dead).unwrap();
         drop(client);
-        assert!(matches!(asked.recv().await, Some(Message::ReqWorkConn(_))));
+        assert_eq!(asked.recv().await.unwrap().kind(), MessageKind::ReqWorkConn);
         let (alive, mut client) = conn();
         pool.put(alive).unwrap();
         mark(&mut pool.take().await.unwrap(), &mut client).await;
