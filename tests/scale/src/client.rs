@@ -1,7 +1,7 @@
 //! A frp client as light as can be: one control, one tcp proxy, and an echo at the end of its work connections. What
 //! it sends and when is what frpc sends.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use frp_proto::msg::{Login, Message, NewProxy, NewWorkConn, Ping};
 use frp_stream::Stream;
 use frp_stream::message::{MessageReader, MessageWriter, control_channel, read_message, write_message};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -30,8 +30,6 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 pub(crate) struct Options {
     pub(crate) transport: Transport,
     pub(crate) port: u16,
-    /// Address to connect from.
-    pub(crate) source: Ipv4Addr,
     /// Work connections that the server is to keep ready.
     pub(crate) pool_count: i64,
     /// Part of the proxy's name.
@@ -97,9 +95,8 @@ impl Client {
 
 impl Connector {
     async fn dial(&self) -> Result<Stream> {
-        let socket = TcpSocket::new_v4()?;
-        socket.bind(SocketAddr::from((self.options.source, 0)))?;
-        let tcp = socket.connect(SocketAddr::from(([127, 0, 0, 1], self.options.port))).await?;
+        // Not bound: ports that were are of no more use to others, whatever the address.
+        let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, self.options.port)).await?;
         tcp.set_nodelay(true)?;
         let mut stream = Stream::from(tcp);
         if !self.options.transport.tls {

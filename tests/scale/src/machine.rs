@@ -61,18 +61,22 @@ impl Machine {
         wanted.min(most)
     }
 
-    /// An address to connect from for the `number`-th connection, such that no address runs out of ports.
-    pub(crate) fn source(&self, number: usize) -> Ipv4Addr {
-        let ports = usize::from(self.ports.end().saturating_sub(*self.ports.start())).max(2) / 2;
-        let index = u8::try_from(number / ports % 200).unwrap_or_default();
-        Ipv4Addr::new(127, 0, 1, 1 + index)
+    /// As [`Self::fit`], where each of them is also a connection between the same address and port.
+    pub(crate) fn fit_ports(&self, wanted: usize, files_each: usize, what: &str) -> usize {
+        let ports = usize::from(self.ports.end().saturating_sub(*self.ports.start()));
+        // Some are in use by others.
+        let most = ports - ports / 10;
+        if wanted > most {
+            crate::table::note(&format!("{most} instead of {wanted} {what}: {ports} ports for connections"));
+        }
+        self.fit(wanted.min(most), files_each, what)
     }
+}
 
-    /// An address of `count`, in turns.
-    pub(crate) fn source_of(number: usize, count: usize) -> Ipv4Addr {
-        let index = u8::try_from(number % count.clamp(1, 200)).unwrap_or_default();
-        Ipv4Addr::new(127, 0, 2, 1 + index)
-    }
+/// An address to connect from: `count` of them in turns.
+pub(crate) fn source(number: usize, count: usize) -> Ipv4Addr {
+    let index = u8::try_from(number % count.clamp(1, 200)).unwrap_or_default();
+    Ipv4Addr::new(127, 0, 2, 1 + index)
 }
 
 /// Public ports that nobody has.

@@ -3,7 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "the answers of a worker")]
 
-use std::net::SocketAddr;
+use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use frp_test_support::service::Service;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-
-use crate::machine::Machine;
 
 const FLAG: &str = "--worker";
 /// Users that connect at one time.
@@ -76,19 +74,17 @@ impl Role {
 }
 
 async fn users(lines: &mut Lines<BufReader<tokio::io::Stdin>>) -> Result<()> {
-    let machine = Machine::look()?;
     let mut held = Vec::new();
     while let Some(line) = lines.next_line().await? {
         let (port, count) = line.split_once(' ').context("PORT COUNT")?;
         let (port, count): (u16, usize) = (port.parse()?, count.parse()?);
         let gate = Arc::new(Semaphore::new(AT_ONCE));
         let mut opening = JoinSet::new();
-        for number in held.len()..held.len() + count {
+        for _ in 0..count {
             let turn = Arc::clone(&gate).acquire_owned().await?;
-            let source = SocketAddr::from((machine.source(number), 0));
             opening.spawn(async move {
                 let _turn = turn;
-                timeout(PATIENCE, user(source, port)).await?
+                timeout(PATIENCE, user(port)).await?
             });
         }
         let opened = opening.join_all().await;
@@ -103,10 +99,11 @@ async fn users(lines: &mut Lines<BufReader<tokio::io::Stdin>>) -> Result<()> {
 }
 
 /// A connection that made its request.
-pub(crate) async fn user(source: SocketAddr, port: u16) -> Result<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind(source).context("bind")?;
-    let mut stream = socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await.context("connect")?;
+///
+/// # Errors
+/// It was not answered.
+pub(crate) async fn user(port: u16) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.context("connect")?;
     stream.write_all(REQUEST).await.context("write")?;
     let mut answer = [0; REQUEST.len()];
     stream.read_exact(&mut answer).await.context("read")?;

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 200;
 pub(super) async fn run(machine: &Machine, transport: Transport, count: usize) -> Result<()> {
     // What frpc cannot be told, to want no connection kept ready, leaves room for more clients without multiplexing.
     let pool_count = i64::from(transport.mux);
-    let count = machine.fit(count, 2, "clients with one proxy");
+    let count = machine.fit_ports(count, 2, "clients with one proxy");
     let server = Server::start(transport).await?;
     let mut clients: Vec<Client> = Vec::new();
     let idle = server.program.usage()?;
@@ -34,8 +34,7 @@ pub(super) async fn run(machine: &Machine, transport: Transport, count: usize) -
         let mut starting = JoinSet::new();
         for number in first..step {
             let turn = Arc::clone(&gate).acquire_owned().await?;
-            let source = machine.source(number);
-            let options = Options { transport, port: server.port, source, pool_count, number };
+            let options = Options { transport, port: server.port, pool_count, number };
             starting.spawn(async move {
                 let _turn = turn;
                 Client::start(options).await.with_context(|| format!("client {number}"))

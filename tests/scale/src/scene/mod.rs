@@ -106,7 +106,7 @@ fn sample<T>(all: &[T]) -> impl Iterator<Item = &T> {
 async fn visit<'a>(ports: impl Iterator<Item = &'a u16>) -> Result<usize> {
     let mut visited = 0;
     for port in ports {
-        let user = worker::user(([127, 0, 0, 1], 0).into(), *port);
+        let user = worker::user(*port);
         let served = tokio::time::timeout(Duration::from_secs(30), user).await;
         served
             .with_context(|| format!("no answer on port {port}"))?

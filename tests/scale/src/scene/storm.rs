@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Server, sample, settle, visit};
 use crate::config::{TOKEN, Transport};
-use crate::machine::{Machine, free_public_ports};
+use crate::machine::{Machine, free_public_ports, source};
 use crate::program::{Program, lines, usage};
 use crate::table::{Table, mib, note, seconds};
 
@@ -37,7 +37,7 @@ pub(super) async fn run(
     let mut clients = JoinSet::new();
     let began = Instant::now();
     for (number, port) in ports.iter().enumerate() {
-        let source = Machine::source_of(number, addresses).to_string();
+        let source = source(number, addresses).to_string();
         let setup = setup(transport, server.port, &source, number, *port, service.port());
         clients.spawn(frpc::run(setup, shutdown.clone()));
         if number % 100 == 99 {

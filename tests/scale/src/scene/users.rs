@@ -15,7 +15,7 @@ use crate::worker::{self, Worker};
 
 pub(super) async fn run(machine: &Machine, transport: Transport, count: usize) -> Result<()> {
     // Without multiplexing each takes two sockets in each program.
-    let count = machine.fit(count, if transport.mux { 1 } else { 2 }, "users");
+    let count = machine.fit_ports(count, if transport.mux { 1 } else { 2 }, "users");
     let server = Server::start(transport).await?;
     let mut service = Worker::start(worker::Role::Service)?;
     let service_port = u16::try_from(service.number().await?)?;
