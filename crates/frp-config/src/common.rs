@@ -174,8 +174,8 @@ table! {
     pub struct ExecSource = "v1.ExecSource" {
         /// The program, run without a shell.
         command: String = "command",
-        /// Its arguments.
-        args: Vec<String> = "args",
+        /// Its arguments; may hold secrets.
+        args: Vec<Secret> = "args",
         /// Variables added to the inherited environment.
         env: Vec<ExecEnvVar> = "env",
     }
@@ -194,6 +194,17 @@ table! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn debug_shows_no_argument_of_a_token_source() {
+        let exec = ExecSource {
+            command: "/bin/token".to_owned(),
+            args: vec!["--password".into(), "hunter2".into()],
+            env: vec![ExecEnvVar { name: "PASSWORD".to_owned(), value: "hunter2".into() }],
+        };
+        let shown = format!("{exec:?}");
+        assert!(shown.contains("/bin/token") && !shown.contains("hunter2"), "{shown}");
+    }
 
     #[test]
     fn every_number_of_seconds_can_be_added_to_a_clock() {

@@ -109,7 +109,7 @@ fn token_source(source: &ValueSource) -> Result<TokenSource, SetupError> {
         ("file", Some(file), _) => Ok(TokenSource::File { path: file.path.clone().into() }),
         ("exec", _, Some(exec)) => Ok(TokenSource::Exec {
             command: exec.command.clone(),
-            args: exec.args.clone(),
+            args: exec.args.iter().map(|arg| arg.expose().to_owned()).collect(),
             env: exec.env.iter().map(|pair| (pair.name.clone(), pair.value.expose().to_owned())).collect(),
         }),
         (kind, ..) => Err(SetupError::NoTokenSource(kind.to_owned())),
