@@ -11,6 +11,8 @@ use frp_config::{
     Environment, LoadOptions, Program, ProxyConfig, ServerConfig, UnsafeFeatures, fuzzing, load_client,
     load_server, run, unbuilt, verify,
 };
+use frp_proto::msg::{Message, MessageKind};
+use frp_template::limits::MAX_RANGE_NUMBERS;
 use frp_template::number_range;
 use tempfile::TempDir;
 
@@ -26,6 +28,7 @@ pub fn targets() -> Vec<Target> {
         Target::new("config_ini", config_ini, ini_files).with_words(WORDS).with_memory(64),
         Target::new("config_server", config_server, || whole("s-")).with_words(WORDS).with_memory(256),
         Target::new("config_client", config_client, || whole("c-")).with_words(WORDS).with_memory(256),
+        Target::new("config_new_proxy", config_new_proxy, new_proxies),
         Target::new("config_values", config_values, values).with_memory(32),
     ]
 }
@@ -347,8 +350,31 @@ fn tell(proxy: &ProxyConfig) {
     weigh(&proxy.tree(), 0);
 }
 
+/// Bodies of the message that asks a server for a proxy.
+fn new_proxies() -> Vec<Vec<u8>> {
+    const BODIES: [&str; 6] = [
+        r#"{"proxy_name":"a","proxy_type":"tcp","remote_port":6000,"group":"g","group_key":"k"}"#,
+        r#"{"proxy_name":"a","proxy_type":"udp","remote_port":-1,"bandwidth_limit":"1MB","bandwidth_limit_mode":"server"}"#,
+        r#"{"proxy_name":"a","proxy_type":"http","custom_domains":["a.b","*.c"],"subdomain":"s","locations":["/"],"headers":{"x":"y"}}"#,
+        r#"{"proxy_name":"a","proxy_type":"tcpmux","multiplexer":"httpconnect","route_by_http_user":"u","custom_domains":["a"]}"#,
+        r#"{"proxy_name":"","proxy_type":"stcp","sk":"abc","allow_users":["*"],"use_encryption":true,"annotations":{"a/b":"c"}}"#,
+        r#"{"proxy_name":"a","proxy_type":"xtcp","metas":{"k":"v"},"bandwidth_limit":"1e400KB","host_header_rewrite":"h"}"#,
+    ];
+    BODIES.iter().map(|body| body.as_bytes().to_vec()).collect()
+}
+
+/// What a client asks of a server: taken, judged, and told again as it came.
+pub fn config_new_proxy(data: &[u8]) {
+    let Ok(Message::NewProxy(message)) = Message::from_json(MessageKind::NewProxy, data) else { return };
+    let Ok(proxy) = ProxyConfig::from_message(&message) else { return };
+    tell(&proxy);
+    let server = ServerConfig { sub_domain_host: "example.com".to_owned(), ..ServerConfig::default() };
+    let _ = proxy.check_for_server(&server);
+    assert_eq!(proxy.name(), message.proxy_name);
+}
+
 fn values() -> Vec<Vec<u8>> {
-    const TEXTS: [&str; 20] = [
+    const TEXTS: [&str; 22] = [
         "1.5MB",
         " 100KB ",
         "1e2KB",
@@ -368,6 +394,8 @@ fn values() -> Vec<Vec<u8>> {
         " 2000 - 3000 , +1 - 007",
         "1-2-3",
         "3-2",
+        "1-1000000",
+        "1-9223372036854775807",
         "9223372036854775808",
     ];
     TEXTS.iter().map(|text| text.as_bytes().to_vec()).collect()
@@ -387,6 +415,10 @@ pub fn config_values(data: &[u8]) {
         #[expect(clippy::cast_possible_truncation, reason = "compared where it fits")]
         let bytes = if expected.abs() < 9.0e18 { expected as i64 } else { i64::MIN };
         assert_eq!(limit.bytes(), bytes, "{text}");
+    }
+    if let Ok(list) = number_range::parse(&text) {
+        assert!(!list.is_empty() && list.len() <= MAX_RANGE_NUMBERS);
+        assert!(list.iter().all(|number| *number >= 0));
     }
     match (ports::parse_list(&text), number_range::parse(&text)) {
         (Ok(list), numbers) => {

@@ -8,6 +8,7 @@ use frp_stream::layer::snappy::frame::{
     self, Decoder, HEADER, MAX_BODY, MAX_ENCODED, MAX_PLAIN, STREAM_IDENTIFIER, SnappyError, Step,
 };
 use frp_stream::message::{self, ReadError};
+use frp_stream::udp::{self, Received};
 use frp_stream::{Layers, Stream};
 use std::sync::LazyLock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -191,6 +192,20 @@ pub fn message_stream(data: &[u8]) {
         assert_eq!(text(other), expected);
     }
     encrypted(data, &expected.0);
+    datagrams(data, &expected.0);
+}
+
+/// The same messages as a work connection of a udp proxy takes them.
+fn datagrams(data: &[u8], messages: &[Message]) {
+    let (mut reader, _writer) = udp::datagram_channel(Stream::boxed(Script::new(data, Cut::Never)));
+    let mut count = 0;
+    while let Ok(received) = ready(reader.next()) {
+        let datagram =
+            matches!(messages.get(count), Some(Message::UdpPacket(packet)) if packet.remote_addr.is_some());
+        assert_eq!(matches!(received, Received::Datagram(_)), datagram);
+        count += 1;
+    }
+    assert_eq!(count, messages.len());
 }
 
 fn text((messages, end): (Vec<Message>, ReadError)) -> (Vec<Message>, String) {

@@ -1,17 +1,14 @@
 //! Targets for `frp-template`.
 
-use frp_template::limits::{MAX_RANGE_NUMBERS, MAX_WORK};
-use frp_template::{FunctionSet, Values, number_range, render};
+use frp_template::limits::MAX_WORK;
+use frp_template::{FunctionSet, Values, render};
 
 use crate::{Target, seeds};
 
 /// The targets of this module.
 #[must_use]
 pub fn targets() -> Vec<Target> {
-    vec![
-        Target::new("template", template, texts).with_words(WORDS).with_memory(192),
-        Target::new("template_range", template_range, lists).with_memory(32),
-    ]
+    vec![Target::new("template", template, texts).with_words(WORDS).with_memory(192)]
 }
 
 const WORDS: &[&str] = &[
@@ -103,36 +100,5 @@ pub fn template(data: &[u8]) {
             }
             Err(error) => assert!(error.to_string().starts_with("template: frp:"), "{error}"),
         }
-    }
-}
-
-fn lists() -> Vec<Vec<u8>> {
-    const TEXTS: [&str; 8] = [
-        "1000-1002,2000",
-        " 1 - 3 , +5 ",
-        "007",
-        "1-1000000",
-        "1-9223372036854775807",
-        "9223372036854775808",
-        "3-2",
-        "1-2-3,",
-    ];
-    TEXTS.iter().map(|text| text.as_bytes().to_vec()).collect()
-}
-
-/// Lists of numbers: each range in its order, within bounds.
-pub fn template_range(data: &[u8]) {
-    let text = String::from_utf8_lossy(data);
-    match number_range::parse(&text) {
-        Ok(list) => {
-            assert!(!list.is_empty() && list.len() <= MAX_RANGE_NUMBERS);
-            assert!(list.iter().all(|number| *number >= 0));
-            assert!(list.len() >= text.split(',').count());
-            if list.len() < 1000 {
-                let again: Vec<_> = list.iter().map(ToString::to_string).collect();
-                assert_eq!(number_range::parse(&again.join(",")), Ok(list));
-            }
-        }
-        Err(error) => assert!(error.to_string().starts_with("range number is invalid")),
     }
 }
