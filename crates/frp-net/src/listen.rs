@@ -45,7 +45,7 @@ pub async fn resolve_once(address: &str) -> io::Result<String> {
     }
     let target = Target { network: "tcp", address, port: 0 };
     let found = tokio::net::lookup_host((address, 0)).await.map_err(|e| target.lookup_error(&e))?;
-    Ok(match target.preferred(found.collect())? {
+    Ok(match target.preferred(&found.collect::<Vec<_>>())? {
         // The zone of a link-local address is not part of its `IpAddr`.
         SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
         found => found.ip().to_string(),
@@ -106,10 +106,10 @@ impl Target<'_> {
 
     fn resolve(self) -> io::Result<SocketAddr> {
         let found = (self.address, self.port).to_socket_addrs().map_err(|e| self.lookup_error(&e))?;
-        self.preferred(found.collect())
+        self.preferred(&found.collect::<Vec<_>>())
     }
 
-    fn preferred(self, found: Vec<SocketAddr>) -> io::Result<SocketAddr> {
+    fn preferred(self, found: &[SocketAddr]) -> io::Result<SocketAddr> {
         let preferred = found.iter().find(|a| a.is_ipv4()).or_else(|| found.first());
         preferred.copied().ok_or_else(|| self.lookup_error(&io::ErrorKind::NotFound.into()))
     }
