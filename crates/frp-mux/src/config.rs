@@ -9,7 +9,7 @@ pub const INITIAL_WINDOW: u32 = 256 * 1024;
 /// overrides of upstream `client/connector.go` and `server/service.go`), apart from the windows.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Time between two pings of our own; `None` sends none. Default 30 s.
+    /// Time between two pings of our own; `None` and zero send none. Default 30 s.
     pub keepalive_interval: Option<Duration>,
     /// How long a ping may stay unanswered while nothing else arrives either. Default 10 s.
     pub keepalive_timeout: Duration,

@@ -41,16 +41,17 @@ pub(super) struct Deadlines {
 
 impl Deadlines {
     pub(super) fn new(config: &Config) -> Self {
+        let keepalive_interval = config.keepalive_interval.filter(|interval| !interval.is_zero());
         Self {
             open_timeout: config.open_timeout,
             close_timeout: config.close_timeout,
-            keepalive_interval: config.keepalive_interval,
+            keepalive_interval,
             keepalive_timeout: config.keepalive_timeout,
             opening: VecDeque::new(),
             closing: VecDeque::new(),
             lingering: VecDeque::new(),
             ping: None,
-            next_ping: config.keepalive_interval,
+            next_ping: keepalive_interval,
             next_opaque: 0,
             ping_wanted: false,
             last_received: Duration::ZERO,

@@ -7,7 +7,10 @@ use bytes::{Buf, Bytes, BytesMut};
 
 /// A payload up to this length is copied behind its header; a longer one is passed on as it is.
 const COPY_MAX: usize = 2 * 1024;
-const FLAT: usize = 8 * 1024;
+/// Room made for headers and copies at a time: little at first, since most sessions of a server only steer now and then,
+/// and each time twice as much.
+const FLAT_FIRST: usize = 256;
+const FLAT_MAX: usize = 8 * 1024;
 /// What is gathered for one write, at least and at most. What stands here cannot be overtaken by the small frame that
 /// comes next, so it is little while the transport is slower than the streams.
 const GATHER_MIN: usize = 16 * 1024;
@@ -17,6 +20,8 @@ const GATHER_MAX: usize = 128 * 1024;
 pub struct Outgoing {
     ready: VecDeque<Bytes>,
     flat: BytesMut,
+    /// Room to be made for `flat` next time.
+    room: usize,
     len: usize,
     vectored: bool,
     goal: usize,
@@ -26,7 +31,8 @@ impl Outgoing {
     /// An empty one. `vectored` says whether the transport takes several slices in one write; if not, all is
     /// copied into one buffer.
     pub fn new(vectored: bool) -> Self {
-        Self { ready: VecDeque::new(), flat: BytesMut::new(), len: 0, vectored, goal: GATHER_MIN }
+        let flat = BytesMut::new();
+        Self { ready: VecDeque::new(), flat, room: FLAT_FIRST, len: 0, vectored, goal: GATHER_MIN }
     }
 
     /// Bytes that the transport has not taken yet.
@@ -55,8 +61,9 @@ impl Outgoing {
     }
 
     pub(super) fn push_copy(&mut self, data: &[u8]) {
-        if self.flat.capacity() - self.flat.len() < data.len() {
-            self.flat.reserve(data.len().max(FLAT));
+        if !self.flat.try_reclaim(data.len()) {
+            self.flat.reserve(data.len().max(self.room));
+            self.room = FLAT_MAX.min(self.room * 2);
         }
         self.flat.extend_from_slice(data);
         self.len += data.len();
@@ -109,6 +116,36 @@ impl Outgoing {
         if self.len == 0 {
             self.ready = VecDeque::new();
             self.flat = BytesMut::new();
+            self.room = FLAT_FIRST;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_only_steers_holds_little() {
+        let mut out = Outgoing::new(true);
+        for _ in 0..1000 {
+            out.push_copy(&[0; 12]);
+            out.push(Bytes::from_static(&[0; 100]));
+            out.advance(112);
+        }
+        assert!(out.is_empty());
+        assert!(out.room <= 2 * FLAT_FIRST, "{} bytes", out.room);
+    }
+
+    #[test]
+    fn a_busy_session_makes_room_for_many_frames_at_a_time() {
+        let mut out = Outgoing::new(true);
+        for _ in 0..1000 {
+            out.push_copy(&[0; 12]);
+        }
+        assert_eq!((out.len(), out.room), (12_000, FLAT_MAX));
+        out.advance(12_000);
+        out.release();
+        assert_eq!(out.room, FLAT_FIRST);
     }
 }
