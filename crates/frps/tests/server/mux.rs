@@ -8,7 +8,7 @@ use frp_proto::crypto::key;
 use frp_proto::msg::{Login, Message, NewWorkConn};
 use frp_stream::Stream;
 use frp_stream::message::{control_channel, read_message, write_message};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -71,6 +71,31 @@ async fn control_and_work_connections_are_streams_of_one_session() {
     carries_a_byte(&session).await;
     frps.stop().await;
     soon(session.closed()).await;
+}
+
+#[tokio::test]
+async fn a_service_that_sends_to_a_user_gone_after_its_end_is_told() {
+    let frps = server().await;
+    let (session, _driving) = session(frps.connect().await);
+    let mut client = logged_in(&session).await;
+    let port = client.start(tcp("p", 0)).await;
+    let mut user = user(port).await;
+    let mut work = work_conn(&session, &client).await;
+    started(&mut work).await;
+    say(&mut user, "question").await;
+    user.shutdown().await.unwrap();
+    hear(&mut work, "question").await;
+    assert_eq!(soon(work.read(&mut [0])).await.unwrap(), 0);
+    drop(user);
+    // Not swallowed until halfCloseTimeout has passed.
+    let error = soon(async {
+        loop {
+            if let Err(error) = work.write_all(&[0; 1000]).await {
+                return error;
+            }
+        }
+    });
+    assert_eq!(error.await.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 #[tokio::test]
