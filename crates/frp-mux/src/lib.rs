@@ -37,6 +37,7 @@
 //! - A keepalive that is not answered within 10 s ends the session only if nothing else has come for 10 s either: on a
 //!   slow path the answer stands behind the data.
 //! - A stream that is dropped rather than shut down is reset if the peer has sent, or sends, what nobody will read.
+//!   One that is abandoned is so after a shutdown too, behind what is queued and FIN.
 //! - A transport that takes nothing for 10 s ends the session, not only the write.
 //!
 //! # Why not an existing crate
