@@ -72,7 +72,7 @@ impl Subject {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = env::temp_dir().join(format!("relay_tcp-{port}.cfg"));
         let text = format!(
-            "defaults\n mode tcp\n option splice-auto\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n\
+            "defaults\n mode tcp\n option splice-request\n option splice-response\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n\
              listen relay\n bind 127.0.0.1:{port}\n server service 127.0.0.1:{service}\n"
         );
         fs::write(&config, text).unwrap();

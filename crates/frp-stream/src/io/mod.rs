@@ -7,7 +7,7 @@ use std::{
     fmt,
     future::poll_fn,
     io::{self, IoSlice},
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
 };
 
@@ -16,7 +16,7 @@ pub(crate) use boxed::Layer;
 use bytes::Bytes;
 pub use prefixed::Prefixed;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
 };
 
@@ -94,6 +94,18 @@ impl Stream {
             Self::Tcp(tcp) if tcp.prefix().is_empty() => Some(tcp.inner()),
             _ => None,
         }
+    }
+
+    /// The failure of a TCP connection from which nobody reads, as far as the runtime has heard of it. Bytes
+    /// that came before can still be read.
+    pub(crate) fn failure(&self) -> Option<io::Error> {
+        let Self::Tcp(tcp) = self else { return None };
+        let failed = pin!(tcp.inner().ready(Interest::ERROR));
+        if failed.poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            return None;
+        }
+        let known = tcp.inner().take_error().ok().flatten();
+        Some(known.unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()))
     }
 
     fn put_back(&mut self, bytes: Bytes) {

@@ -8,6 +8,8 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+#[cfg(target_os = "linux")]
+use super::room;
 use super::{Operation, splice::Splice};
 use crate::{
     Stream,
@@ -31,6 +33,8 @@ pub(super) struct Direction {
     splice: Splice,
     /// Bytes taken by the stream written to, all in all.
     moved: u64,
+    /// The stream written to was full the last time that this direction waited for one of the two.
+    blocked: bool,
     /// The stream read from has ended.
     read_ended: bool,
     /// The stream written to may hold bytes that it has not sent.
@@ -58,6 +62,11 @@ impl Direction {
         self.splice.is_due()
     }
 
+    /// Whether it is the stream written to that holds up this direction.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
     /// Whether the stream read from has ended.
     pub(super) fn read_ended(&self) -> bool {
         self.read_ended
@@ -80,8 +89,10 @@ impl Direction {
             if self.moved - before >= BYTES_PER_POLL {
                 break;
             }
+            ready!(self.poll_room(cx, to))?;
             match self.poll_read(cx, from, to) {
                 Poll::Pending => {
+                    self.blocked = false;
                     self.poll_flush(cx, to)?;
                     return Poll::Pending;
                 }
@@ -109,6 +120,17 @@ impl Direction {
         self.poll_end(cx, to)
     }
 
+    /// Waits for a stream that was full to be so no more, so that a slow reader's bytes stay where they are.
+    fn poll_room(&self, cx: &mut Context<'_>, to: &Stream) -> Poll<Result<(), Failure>> {
+        #[cfg(target_os = "linux")]
+        if let Some(to) = to.raw_tcp()
+            && self.blocked
+        {
+            return room::poll_room(cx, to).map_err(|error| (Operation::Write, error));
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Reads into memory or into a pipe; ready with the number of bytes, 0 at the end of the stream.
     fn poll_read(&mut self, cx: &mut Context<'_>, from: &mut Stream, to: &Stream) -> Poll<io::Result<usize>> {
         if self.splice.is_due()
@@ -129,10 +151,11 @@ impl Direction {
     fn poll_write_held(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<Result<(), Failure>> {
         while !self.is_idle() {
             let written = match to.raw_tcp() {
-                Some(to) if !self.splice.is_empty() => ready!(self.splice.poll_drain(cx, to)),
-                _ => ready!(Pin::new(&mut *to).poll_write(cx, self.pending.bytes())),
+                Some(to) if !self.splice.is_empty() => self.splice.poll_drain(cx, to),
+                _ => Pin::new(&mut *to).poll_write(cx, self.pending.bytes()),
             };
-            let written = match written {
+            self.blocked |= written.is_pending();
+            let written = match ready!(written) {
                 Ok(0) => Err(io::ErrorKind::WriteZero.into()),
                 other => other,
             };

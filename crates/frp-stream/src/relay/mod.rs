@@ -14,12 +14,22 @@
 //! | reading from the service fails | what it sent is delivered, both sides close |
 //! | writing to the service fails | what it sent before is still delivered, both sides close |
 //! | `half_close_timeout` passes | both sides are abandoned |
+//! | a side fails from which nothing is read, because the other side takes nothing | noticed within [`GRACE`], if that side is a TCP connection. A failed user ends the relay when the service has taken nothing for [`GRACE`]; after a failed service a user may take nothing for `half_close_timeout` |
 //!
 //! "Closes" means that whoever is still there sees an end of stream as soon as it has taken what was
 //! read for it. A service gets [`GRACE`] for that, a user as long as after its own end, and then the
 //! connections are dropped. After the service's end, bytes that the user goes on sending are read and
 //! discarded for [`GRACE`] at most: closing a TCP connection with unread bytes would reset it, and a
 //! reset can destroy the answer on its way.
+//!
+//! # How bytes move
+//!
+//! Through a pooled buffer that is held only while bytes are in it; on Linux, from one TCP connection to
+//! another, by `splice(2)` through a pooled pipe once a direction is bulk. Nothing is read for a TCP
+//! connection that was full before it has room again. So an idle relay holds its two streams and its
+//! state, and one with a slow reader seldom more.
+//!
+//! Figures of `examples/relay_tcp`, see there.
 //!
 //! # Peers that know no half-close
 //!
@@ -32,11 +42,14 @@
 //! connection. Neither is worse than the original with itself.
 
 mod direction;
+#[cfg(target_os = "linux")]
+mod room;
 #[cfg_attr(not(target_os = "linux"), path = "no_splice.rs")]
 mod splice;
 mod task;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::{fmt, io, time::Duration};
 

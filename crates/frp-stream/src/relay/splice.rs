@@ -37,6 +37,9 @@ const SMALL: usize = 32 * 1024;
 /// Consecutive small pieces after which a direction is bulk no more.
 const SMALL_PIECES: i8 = 4;
 
+/// The least that is taken at once, if there is as much.
+const LEAST_PIECE: usize = 64 * 1024;
+
 /// Neither waits for the pipe; the connections do not block anyway.
 const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 
@@ -46,7 +49,11 @@ pub(super) struct Splice {
     /// Never empty.
     pipe: Option<Pipe>,
     mode: Mode,
+    piece: Piece,
 }
+
+/// How much to take at once: not much more than the other connection does, so that pipes are soon empty.
+struct Piece(usize);
 
 enum Mode {
     /// Copying, until so many reads in a row have filled their buffers.
@@ -88,8 +95,9 @@ impl Splice {
         let Some(mut pipe) = Pipe::take() else { return self.give_up() };
         loop {
             // The pipe is empty: "would block" can only be the connection's word.
-            let filled = from
-                .try_io(Interest::READABLE, || Ok(splice(from, None, &pipe.writer, None, CAPACITY, FLAGS)?));
+            let filled = from.try_io(Interest::READABLE, || {
+                Ok(splice(from, None, &pipe.writer, None, self.piece.0, FLAGS)?)
+            });
             match filled {
                 Ok(n) => {
                     pipe.held = n;
@@ -123,6 +131,7 @@ impl Splice {
             match drained {
                 Ok(n) => {
                     pipe.held -= n.min(pipe.held);
+                    self.piece.adapt(n, pipe.held);
                     if pipe.held == 0
                         && let Some(empty) = self.pipe.take()
                     {
@@ -157,6 +166,19 @@ impl Splice {
     fn give_up(&mut self) -> Poll<io::Result<Option<usize>>> {
         self.mode = Mode::Copy { missing: FULL_READS_WITHOUT_PIPE };
         Poll::Ready(Ok(None))
+    }
+}
+
+impl Piece {
+    /// Takes note of how much the other connection took at once, and did not take.
+    fn adapt(&mut self, taken: usize, left: usize) {
+        self.0 = if left > 0 { taken } else { self.0 + self.0 / 8 }.clamp(LEAST_PIECE, CAPACITY);
+    }
+}
+
+impl Default for Piece {
+    fn default() -> Self {
+        Self(CAPACITY)
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::{
 use super::{
     GRACE, Operation, RelayEnd, RelayError, RelayOptions, RelayReport, Side,
     direction::{Direction, Failure},
+    watch::Watch,
 };
 use crate::{Stream, buffer::Buffer};
 
@@ -31,6 +32,7 @@ pub struct Relay {
     to_user: Direction,
     half_close_timeout: Duration,
     deadline: Deadline,
+    watch: Watch,
     state: State,
 }
 
@@ -39,7 +41,7 @@ enum State {
     Open,
     /// The user's end was passed on; answers still flow.
     HalfClosed,
-    /// Writing to the service has failed; what it sent before is still delivered.
+    /// The service has failed; what it sent before is still delivered.
     ServiceGone(RelayError),
     /// It is known how the relay ends; what was read is handed over.
     Closing(RelayEnd),
@@ -56,6 +58,7 @@ impl Relay {
             to_user: Direction::default(),
             half_close_timeout: options.half_close_timeout.min(LONGEST),
             deadline: Deadline::default(),
+            watch: Watch::default(),
             state: State::Open,
         }
     }
@@ -96,8 +99,40 @@ impl Relay {
             Poll::Ready(Err(failure)) => Poll::Ready(self.service_ended(Some(failure))),
             // The end of what the service sends: it may still be on its way to the user.
             _ if self.to_user.read_ended() => Poll::Ready(self.service_ended(None)),
-            _ => self.poll_deadline(cx),
+            _ => {
+                if let Poll::Ready(end) = self.poll_watch(cx) {
+                    return Poll::Ready(end);
+                }
+                self.poll_deadline(cx)
+            }
         }
+    }
+
+    /// Looks after the sides from which nobody reads, because the other one takes nothing. Once an end is
+    /// known, the deadline does that.
+    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<RelayEnd> {
+        let is_open = matches!(self.state, State::Open);
+        let blocked = [&self.to_service, &self.to_user].map(|direction| is_open && direction.is_blocked());
+        let moved = [self.to_service.moved(), self.to_user.moved()];
+        let stalled = ready!(self.watch.poll_stalled(cx, blocked.contains(&true), moved));
+        let failure = |of: &Option<Stream>| of.as_ref().and_then(Stream::failure);
+        if blocked[0]
+            && stalled[0]
+            && let Some(error) = failure(&self.user)
+        {
+            // The service has had its time to take what was read.
+            let end = RelayEnd::failed(Side::User, (Operation::Read, error));
+            self.user = None;
+            self.close_service(&end);
+            return Poll::Ready(end);
+        }
+        if blocked[1]
+            && stalled[1]
+            && let Some(error) = failure(&self.service)
+        {
+            self.state = State::ServiceGone(RelayError::new(Side::Service, (Operation::Read, error)));
+        }
+        Poll::Pending
     }
 
     /// How the relay ends now that nothing more comes from the service.
@@ -114,6 +149,8 @@ impl Relay {
     /// Cuts a relay of which one side is gone and which makes no progress.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<RelayEnd> {
         let timeout = match self.state {
+            // The user may take what there is as slowly as in the end.
+            State::ServiceGone(_) if self.to_user.is_blocked() => self.half_close_timeout.max(GRACE),
             State::ServiceGone(_) => GRACE,
             // Also while the user's end waits in a layer, behind bytes that the service does not take.
             _ if self.to_service.read_ended() => self.half_close_timeout,
@@ -121,7 +158,15 @@ impl Relay {
         };
         ready!(self.deadline.poll_expired(cx, timeout, self.to_user.moved()));
         Poll::Ready(match mem::replace(&mut self.state, State::Over) {
-            State::ServiceGone(error) => RelayEnd::Failed(error),
+            State::ServiceGone(error) => {
+                // A user that takes nothing has had its time.
+                if self.to_user.is_blocked()
+                    && let Some(user) = self.user.take()
+                {
+                    user.abandon();
+                }
+                RelayEnd::Failed(error)
+            }
             _ => RelayEnd::HalfCloseTimeout,
         })
     }
