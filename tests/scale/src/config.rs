@@ -33,17 +33,20 @@ pub(crate) fn server(transport: Transport, port: u16) -> String {
     )
 }
 
-/// frpc with `count` tcp proxies that all lead to `service`, on ports that the server chooses.
-pub(crate) fn client(transport: Transport, port: u16, count: usize, service: u16) -> String {
+/// A tcp proxy: the port of its service, and its public port (0: the server chooses).
+pub(crate) type Proxy = (u16, u16);
+
+/// frpc with proxies to a server on `port`.
+pub(crate) fn client(transport: Transport, port: u16, proxies: impl Iterator<Item = Proxy>) -> String {
     let mut text = format!(
         "serverAddr = \"127.0.0.1\"\nserverPort = {port}\nauth.token = \"{TOKEN}\"\ntransport.tcpMux = {}\n\
          transport.tls.enable = {}\nlog.disablePrintColor = true\n",
         transport.mux, transport.tls
     );
-    for number in 0..count {
+    for (number, (service, remote)) in proxies.enumerate() {
         let _ = write!(
             text,
-            "[[proxies]]\nname = \"p{number}\"\ntype = \"tcp\"\nlocalPort = {service}\nremotePort = 0\n"
+            "[[proxies]]\nname = \"p{number}\"\ntype = \"tcp\"\nlocalPort = {service}\nremotePort = {remote}\n"
         );
     }
     text

@@ -28,7 +28,7 @@ const REQUEST: &[u8; 64] = &[0x71; 64];
 /// What a worker does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Prints its port, then echoes.
+    /// For each line opens a port, prints it, and echoes there.
     Service,
     /// For each line `PORT COUNT` opens that many connections, makes a request on each and keeps them; then prints
     /// how many were answered.
@@ -63,9 +63,12 @@ impl Role {
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
         match self {
             Self::Service => {
-                let service = Service::echo().await?;
-                println!("{}", service.port());
-                while lines.next_line().await?.is_some() {}
+                let mut services = Vec::new();
+                while lines.next_line().await?.is_some() {
+                    let service = Service::echo().await?;
+                    println!("{}", service.port());
+                    services.push(service);
+                }
                 Ok(())
             }
             Self::Users => users(&mut lines).await,
@@ -136,11 +139,16 @@ impl Worker {
         Ok(Self { _child: child, input, output })
     }
 
-    /// The next line of its output, as a number.
+    /// A further port of a service.
     ///
     /// # Errors
     /// It has ended.
-    pub(crate) async fn number(&mut self) -> Result<usize> {
+    pub(crate) async fn service(&mut self) -> Result<u16> {
+        Ok(u16::try_from(self.ask("").await?)?)
+    }
+
+    async fn ask(&mut self, line: &str) -> Result<usize> {
+        self.input.write_all(format!("{line}\n").as_bytes()).await?;
         let line = self.output.next_line().await?.context("the worker has ended")?;
         Ok(line.trim().parse()?)
     }
@@ -150,7 +158,6 @@ impl Worker {
     /// # Errors
     /// It has ended.
     pub(crate) async fn open(&mut self, port: u16, count: usize) -> Result<usize> {
-        self.input.write_all(format!("{port} {count}\n").as_bytes()).await?;
-        self.number().await
+        self.ask(&format!("{port} {count}")).await
     }
 }

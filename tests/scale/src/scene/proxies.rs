@@ -37,7 +37,7 @@ pub(super) async fn run(machine: &Machine, transport: Transport, count: usize) -
         let server = Server::start(transport).await?;
         let empty = server.program.usage()?;
         let base = memory_of_a_client(transport, &server).await?;
-        let text = config::client(transport, server.port, step, service.port());
+        let text = config::client(transport, server.port, (0..step).map(|_| (service.port(), 0)));
         std::fs::write(server.folder.path().join("frpc.toml"), text)?;
         let before = server.program.usage()?;
         let began = Instant::now();
@@ -78,7 +78,7 @@ pub(super) async fn run(machine: &Machine, transport: Transport, count: usize) -
 
 /// Memory of a frpc without proxies.
 async fn memory_of_a_client(transport: Transport, server: &Server) -> Result<u64> {
-    let text = config::client(transport, server.port, 0, 0);
+    let text = config::client(transport, server.port, std::iter::empty());
     std::fs::write(server.folder.path().join("frpc.toml"), text)?;
     let frpc = Program::start(Role::Frpc, server.folder.path(), &[lines::LOGGED_IN])?;
     frpc.wait(lines::LOGGED_IN, 1, LIMIT).await?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use frp_test_support::programs::Role;
 use tokio::time::{Instant, sleep};
 
@@ -13,18 +13,22 @@ use crate::program::{Program, lines};
 use crate::table::{Table, kib_each, mib, note, seconds};
 use crate::worker::{self, Worker};
 
+/// Ports for connections to one address and port of loopback are found quickly while half of them are free.
+const USERS_OF_A_PROXY: usize = 5000;
+
 pub(super) async fn run(machine: &Machine, transport: Transport, count: usize) -> Result<()> {
     // Without multiplexing each takes two sockets in each program.
-    let count = machine.fit_ports(count, if transport.mux { 1 } else { 2 }, "users");
+    let count = machine.fit(count, if transport.mux { 1 } else { 2 }, "users");
     let server = Server::start(transport).await?;
     let mut service = Worker::start(worker::Role::Service)?;
-    let service_port = u16::try_from(service.number().await?)?;
-    let port = *free_public_ports(1)?.first().context("no port")?;
-    let text = config::client(transport, server.port, 1, service_port)
-        .replace("remotePort = 0", &format!("remotePort = {port}"));
+    let mut proxies = Vec::new();
+    for public in free_public_ports(count.div_ceil(USERS_OF_A_PROXY))? {
+        proxies.push((service.service().await?, public));
+    }
+    let text = config::client(transport, server.port, proxies.iter().copied());
     std::fs::write(server.folder.path().join("frpc.toml"), text)?;
     let frpc = Program::start(Role::Frpc, server.folder.path(), &[lines::START_PROXY])?;
-    frpc.wait(lines::START_PROXY, 1, Duration::from_secs(30)).await?;
+    frpc.wait(lines::START_PROXY, proxies.len(), Duration::from_secs(30)).await?;
     settle(1).await;
 
     let mut users = Worker::start(worker::Role::Users)?;
@@ -45,15 +49,14 @@ pub(super) async fn run(machine: &Machine, transport: Transport, count: usize) -
     let mut open = 0;
     for step in steps(count) {
         let began = Instant::now();
-        let answered = users.open(port, step - open).await?;
+        let (more, mut answered) = (step - open, 0);
+        for (part, (_, port)) in proxies.iter().enumerate() {
+            answered +=
+                users.open(*port, more * (part + 1) / proxies.len() - more * part / proxies.len()).await?;
+        }
         let took = began.elapsed();
-        ensure!(
-            answered == step - open,
-            "{answered} of {} users served: {}",
-            step - open,
-            server.program.complaints()
-        );
-        settle(step - open).await;
+        ensure!(answered == more, "{answered} of {} users served: {}", more, server.program.complaints());
+        settle(more).await;
         open = step;
         let now = (server.program.usage()?, frpc.usage()?);
         let of_server = now.0.memory.saturating_sub(empty.0.memory);
