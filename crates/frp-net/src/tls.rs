@@ -45,19 +45,46 @@ static VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rus
 
 type Versions = &'static [&'static SupportedProtocolVersion];
 
-/// The cryptography of both sides. AES-128 comes first, as in Go: it is the fastest on hardware with AES
-/// instructions, and strong enough.
+/// The cryptography of both sides, the cheapest cipher first, as in Go (`crypto/tls/cipher_suites.go`): AES-128 on
+/// hardware with AES instructions, ChaCha20 elsewhere.
+///
+/// aws-lc and not ring, measured on 2026-11-23 with rustls 0.23.46 on an AMD EPYC of the fifth generation, one core,
+/// records of 16 KiB, encryption and decryption together: AES-128-GCM 0.13 s/GB against 0.22, AES-256-GCM 0.14
+/// against 0.23, ChaCha20-Poly1305 0.78 with both; a full TLS 1.3 handshake with P-256, both ends together, 125 us
+/// against 146. ring would make each program 2 MB smaller. What aws-lc does at its first random number, it does not
+/// do here: see `.cargo/config.toml`.
 fn provider() -> Arc<CryptoProvider> {
+    provider_for(has_fast_aes())
+}
+
+fn provider_for(fast_aes: bool) -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
     provider.cipher_suites.sort_by_key(|suite| {
-        !matches!(
-            suite.suite(),
+        let place = match suite.suite() {
             CipherSuite::TLS13_AES_128_GCM_SHA256
-                | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-                | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
-        )
+            | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+            | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => 1,
+            CipherSuite::TLS13_AES_256_GCM_SHA384
+            | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
+            | CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => 2,
+            _ if fast_aes => 3,
+            _ => 0,
+        };
+        (suite.tls13().is_none(), place)
     });
     Arc::new(provider)
+}
+
+/// Whether the processor has instructions for AES-GCM; without them ChaCha20 costs a fraction of it.
+fn has_fast_aes() -> bool {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    let found = is_x86_feature_detected!("aes") && is_x86_feature_detected!("pclmulqdq");
+    #[cfg(target_arch = "aarch64")]
+    let found =
+        std::arch::is_aarch64_feature_detected!("aes") && std::arch::is_aarch64_feature_detected!("pmull");
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+    let found = false;
+    found
 }
 
 /// How a peer began its connection.

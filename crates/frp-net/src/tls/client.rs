@@ -36,8 +36,8 @@ pub struct ClientTlsOptions {
 /// The client's end of TLS. Cheap to clone; one per process, so that sessions can be resumed.
 #[derive(Clone)]
 pub struct ClientTls {
-    connector: TlsConnector,
-    server_name: ServerName<'static>,
+    pub(super) connector: TlsConnector,
+    pub(super) server_name: ServerName<'static>,
 }
 
 impl ClientTls {

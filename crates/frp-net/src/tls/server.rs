@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use frp_stream::Stream;
 use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::sign::SingleCertAndKey;
 use tokio_rustls::TlsAcceptor;
 
@@ -13,7 +14,7 @@ use super::connection::TlsConnection;
 use super::error::{TlsError, worded};
 use super::read_ahead::ReadAhead;
 use super::verifier::ClientVerifier;
-use super::{VERSIONS, Versions, files, generated, provider};
+use super::{VERSIONS, Versions, files, generated, has_fast_aes, provider};
 
 /// The `transport.tls` keys of frps. An empty path is one that is not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,9 +29,12 @@ pub struct ServerTlsOptions {
 }
 
 /// The server's end of TLS. Cheap to clone; one per process, so that sessions can be resumed on any connection.
+///
+/// Resuming a session saves a server whose certificate has an RSA key most of the handshake's cost, and any server
+/// the check of the client's certificate.
 #[derive(Clone)]
 pub struct ServerTls {
-    acceptor: TlsAcceptor,
+    pub(super) acceptor: TlsAcceptor,
 }
 
 impl ServerTls {
@@ -58,7 +62,12 @@ impl ServerTls {
             let authorities = files::authorities(Path::new(trusted_ca_file))?;
             config.with_client_cert_verifier(Arc::new(ClientVerifier::new(authorities, provider)))
         };
-        let config = config.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+        let mut config = config.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+        // A client without AES instructions asks for ChaCha20 first and gets it; where we have none, it gets it too.
+        config.ignore_client_order = !has_fast_aes();
+        // Sessions are kept by the clients, encrypted, and not here; each handshake gives one, as in Go.
+        config.ticketer = Ticketer::new()?;
+        config.send_tls13_tickets = 1;
         Ok(Self { acceptor: Arc::new(config).into() })
     }
 

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::HandshakeKind;
 use tempfile::TempDir;
 
 use super::*;
@@ -195,13 +196,65 @@ async fn a_generated_certificate_convinces_nobody_who_checks() {
     assert_eq!(outcome.client, UNKNOWN);
 }
 
+/// Connects and carries a byte to the client, with which a ticket comes.
+async fn handshake_kind(server: &ServerTls, client: &ClientTls) -> Option<HandshakeKind> {
+    let (near, far) = tokio::io::duplex(4096);
+    let server = async {
+        let mut stream = server.acceptor.accept(far).await.unwrap();
+        stream.write_u8(1).await.unwrap();
+        stream.flush().await.unwrap();
+        stream
+    };
+    let client = async {
+        let mut stream = client.connector.connect(client.server_name.clone(), near).await.unwrap();
+        stream.read_u8().await.unwrap();
+        stream
+    };
+    let (server, client) = tokio::join!(server, client);
+    assert_eq!(server.get_ref().1.handshake_kind(), client.get_ref().1.handshake_kind());
+    client.get_ref().1.handshake_kind()
+}
+
 #[tokio::test]
 async fn sessions_are_resumed() {
-    let server = ServerTls::new(&ServerTlsOptions::default()).unwrap();
-    let client = ClientTls::new(&ClientTlsOptions::default()).unwrap();
-    for _ in 0..3 {
-        assert!(converse(&server, &client).await.is_good());
+    let folder = Folder::new();
+    let ca = folder.authority("ca", |_| {});
+    folder.leaf("leaf", &["localhost"], &ca, &[], |_| {});
+    static TLS12: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS12];
+    let sides = [
+        (ServerTlsOptions::default(), ClientTlsOptions::default()),
+        (folder.server("leaf", "ca"), folder.client("leaf", "ca", "localhost")),
+    ];
+    for (server, client) in sides {
+        for versions in [&VERSIONS[..], &TLS12] {
+            let server = ServerTls::new(&server).unwrap();
+            let client = ClientTls::with_versions(&client, versions).unwrap();
+            assert_eq!(handshake_kind(&server, &client).await, Some(HandshakeKind::Full));
+            for _ in 0..3 {
+                assert_eq!(handshake_kind(&server, &client).await, Some(HandshakeKind::Resumed));
+            }
+        }
     }
+}
+
+#[tokio::test]
+async fn sessions_of_another_server_are_not_resumed() {
+    let client = ClientTls::new(&ClientTlsOptions::default()).unwrap();
+    for _ in 0..2 {
+        let restarted = ServerTls::new(&ServerTlsOptions::default()).unwrap();
+        assert_eq!(handshake_kind(&restarted, &client).await, Some(HandshakeKind::Full));
+    }
+}
+
+#[test]
+fn the_cheapest_cipher_comes_first() {
+    let order = |fast_aes| -> Vec<_> {
+        let provider = provider_for(fast_aes);
+        provider.cipher_suites.iter().take(3).map(rustls::SupportedCipherSuite::suite).collect()
+    };
+    use CipherSuite::{TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256};
+    assert_eq!(order(true)[..2], [TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384]);
+    assert_eq!(order(false)[..2], [TLS13_CHACHA20_POLY1305_SHA256, TLS13_AES_128_GCM_SHA256]);
 }
 
 #[tokio::test]
