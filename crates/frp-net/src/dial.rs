@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
@@ -49,20 +49,47 @@ pub async fn dial_tcp(
     options: &DialOptions,
 ) -> Result<TcpStream, DialError> {
     let deadline = Instant::now() + options.timeout;
-    // Go's dialler takes "no host" for the local one, too.
-    let addresses = if host.is_empty() {
-        vec![SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, port))]
-    } else {
-        let lookup = timeout_at(deadline, resolver.addresses(host, port)).await;
-        lookup.unwrap_or_else(|_| Err(LookupError::timeout(host))).map_err(DialError::Lookup)?
-    };
     let local = options.local_ip;
-    let addresses = race::interleaved(usable_from(local, addresses)?);
-    let stream = race::first_connection(&addresses, deadline, |address| connect(local, address))
-        .await
-        .map_err(|(address, failure)| DialError::Connect { local, address, failure })?;
+    // Go's dialler takes "no host" for the local one, too.
+    let literal = if host.is_empty() { Ok(Ipv4Addr::UNSPECIFIED.into()) } else { host.parse() };
+    let stream = match literal {
+        Ok(ip) => to_address(local, SocketAddr::new(ip, port), deadline).await?,
+        // Boxed, because a caller's future keeps room for the largest of its waits as long as it lives.
+        Err(_) => Box::pin(to_name(resolver, host, port, local, deadline)).await?,
+    };
     keepalive::prepare(&stream, options.keepalive);
     Ok(stream)
+}
+
+async fn to_address(
+    local: Option<IpAddr>,
+    address: SocketAddr,
+    deadline: Instant,
+) -> Result<TcpStream, DialError> {
+    if let Some(local) = local.filter(|&local| !is_usable_from(local, &address)) {
+        return Err(DialError::NoSuitableAddress { local });
+    }
+    let failure = match timeout_at(deadline, connect(local, address)).await {
+        Ok(Ok(stream)) => return Ok(stream),
+        Ok(Err((call, cause))) => ConnectFailure::System { call, cause },
+        Err(_) => ConnectFailure::Timeout,
+    };
+    Err(DialError::Connect { local, address, failure })
+}
+
+async fn to_name(
+    resolver: &Resolver,
+    name: &str,
+    port: u16,
+    local: Option<IpAddr>,
+    deadline: Instant,
+) -> Result<TcpStream, DialError> {
+    let lookup = timeout_at(deadline, resolver.addresses(name, port)).await;
+    let addresses = lookup.unwrap_or_else(|_| Err(LookupError::timeout(name))).map_err(DialError::Lookup)?;
+    let addresses = race::interleaved(usable_from(local, addresses)?);
+    race::first_connection(&addresses, deadline, |address| connect(local, address))
+        .await
+        .map_err(|(address, failure)| DialError::Connect { local, address, failure })
 }
 
 /// `transport.connectServerLocalIP` as an address: a literal or a name. `None`, and the system chooses, when it
@@ -77,11 +104,14 @@ pub async fn local_address(resolver: &Resolver, configured: &str) -> Option<IpAd
 }
 
 /// Leaves out the destinations that cannot be reached from the local address' family.
-fn usable_from(local: Option<IpAddr>, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, DialError> {
-    let Some(local) = local.filter(|l| !l.is_unspecified()) else { return Ok(addresses) };
-    let same_family = |a: &SocketAddr| a.is_ipv4() == local.is_ipv4();
-    let usable: Vec<_> = addresses.into_iter().filter(same_family).collect();
-    if usable.is_empty() { Err(DialError::NoSuitableAddress { local }) } else { Ok(usable) }
+fn usable_from(local: Option<IpAddr>, mut addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, DialError> {
+    let Some(local) = local else { return Ok(addresses) };
+    addresses.retain(|address| is_usable_from(local, address));
+    if addresses.is_empty() { Err(DialError::NoSuitableAddress { local }) } else { Ok(addresses) }
+}
+
+fn is_usable_from(local: IpAddr, address: &SocketAddr) -> bool {
+    local.is_unspecified() || address.is_ipv4() == local.is_ipv4()
 }
 
 /// Attempts at one address: a repeated one only after the kernel connected a socket to itself.
@@ -97,7 +127,7 @@ async fn connect(local: Option<IpAddr>, address: SocketAddr) -> Result<TcpStream
             socket.bind(SocketAddr::new(local, 0)).map_err(|e| ("bind", e))?;
         }
         let stream = socket.connect(destination).await.map_err(|e| ("connect", e))?;
-        if !connected_to_itself(&stream) {
+        if !connected_to_itself(&stream, destination) {
             return Ok(stream);
         }
     }
@@ -106,8 +136,8 @@ async fn connect(local: Option<IpAddr>, address: SocketAddr) -> Result<TcpStream
 
 /// Dialling a port of this host on which nobody listens, in the range of ephemeral ports, can draw that very
 /// port as the local one; TCP then connects the socket to itself. Go's dialler looks for this, too.
-fn connected_to_itself(stream: &TcpStream) -> bool {
-    matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
+fn connected_to_itself(stream: &TcpStream, destination: SocketAddr) -> bool {
+    stream.local_addr().is_ok_and(|local| local == destination)
 }
 
 /// A connection that could not be made. Displays as Go's `net.OpError`.
