@@ -11,7 +11,7 @@ fn of<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
 #[test]
 fn an_open_user_connection_is_small() {
     let bytes = of(|(proxy, user)| user_conn::serve(proxy, user));
-    assert!(bytes <= 1024, "{bytes} bytes");
+    assert!(bytes <= 768, "{bytes} bytes");
 }
 
 #[test]

@@ -21,24 +21,14 @@ pub(crate) struct UserConn {
 /// Serves a user until either side ends or the server stops. Outlives its proxy and, without multiplexing, the
 /// control: closing a proxy does not cut its users. Safe to drop at any time; then both connections are closed.
 pub(crate) async fn serve(proxy: Arc<Proxy>, user: UserConn) {
-    // Boxed here and below: what ends before the relay begins shall not cost every open connection its room.
-    let work = Box::pin(proxy.work_conn(Some(user.peer), Some(user.local)));
-    let Ok(work) = work.await else { return };
-    trace!(
-        "handler user tcp connection, use_encryption: {}, use_compression: {}",
-        proxy.payload.encryption, proxy.payload.compression
-    );
-    debug!(
-        "join connections, workConn(l[{}] r[{}]) userConn(l[{}] r[{}])",
-        work.local, work.peer, user.local, user.peer
-    );
-    let service = proxy.layers().apply(work.stream);
+    // Boxed: what ends before the relay begins shall not cost every open connection its room.
+    let Some((user, service)) = Box::pin(join(&proxy, user)).await else { return };
     let options = RelayOptions { half_close_timeout: proxy.core.settings.half_close_timeout };
     let open = proxy.traffic.open_connection();
     let report = tokio::select! {
         biased;
         () = proxy.core.stop.cancelled() => return,
-        report = relay(user.stream, service, options) => report,
+        report = relay(user, service, options) => report,
     };
     drop(open);
     proxy.traffic.add_inbound(report.to_service);
@@ -49,4 +39,18 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, user: UserConn) {
         RelayEnd::HalfCloseTimeout => trace!("join connections: the user got nothing more after its own end"),
         RelayEnd::Failed(error) => trace!("join connections errors: [{error}]"),
     }
+}
+
+/// The user and what stands for the service: a work connection that knows of the user, with the layers of the proxy.
+async fn join(proxy: &Proxy, user: UserConn) -> Option<(Stream, Stream)> {
+    let work = proxy.work_conn(Some(user.peer), Some(user.local)).await.ok()?;
+    trace!(
+        "handler user tcp connection, use_encryption: {}, use_compression: {}",
+        proxy.payload.encryption, proxy.payload.compression
+    );
+    debug!(
+        "join connections, workConn(l[{}] r[{}]) userConn(l[{}] r[{}])",
+        work.local, work.peer, user.local, user.peer
+    );
+    Some((user.stream, proxy.layers().apply(work.stream)))
 }
