@@ -9,8 +9,9 @@ use rustix::process::{Resource, getrlimit};
 
 /// Public ports are taken from here: below the usual range of ports for outgoing connections.
 pub(crate) const PUBLIC_PORTS: RangeInclusive<u16> = 10_000..=31_999;
-/// Files that a process has open besides what it is measured with.
-const SPARE_FILES: usize = 60;
+/// Files that a process has open besides what it is measured with: its own, connections kept ready, and users that are
+/// being served.
+const SPARE_FILES: usize = 400;
 
 /// The limits that decide how much of a scene fits.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use super::{Server, idle_time, sample, settle, steps, visit};
 use crate::client::{Client, Options};
 use crate::config::Transport;
 use crate::machine::Machine;
+use crate::program::lines;
 use crate::table::{Table, kib_each, mib, note, seconds};
 
 /// Logins under way at one time.
@@ -72,11 +73,13 @@ pub(super) async fn run(machine: &Machine, transport: Transport, count: usize) -
     let began = Instant::now();
     let before = now;
     drop(clients);
-    settle(count * 10).await;
+    server.program.wait(lines::CLOSED_PROXY, count, super::START).await?;
+    let gone = began.elapsed();
+    settle(count).await;
     let now = server.program.usage()?;
     note(&format!(
-        "all gone {} s later: {} MiB, {} CPU s",
-        seconds(began.elapsed()),
+        "all closed {} s after they left: {} MiB, {} CPU s",
+        seconds(gone),
         mib(now.memory),
         seconds(now.cpu - before.cpu)
     ));

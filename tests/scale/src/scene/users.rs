@@ -55,7 +55,12 @@ pub(super) async fn run(machine: &Machine, transport: Transport, count: usize) -
                 users.open(*port, more * (part + 1) / proxies.len() - more * part / proxies.len()).await?;
         }
         let took = began.elapsed();
-        ensure!(answered == more, "{answered} of {} users served: {}", more, server.program.complaints());
+        ensure!(
+            answered == more,
+            "{answered} of {} users served: {}",
+            more,
+            [server.program.complaints(), frpc.complaints()].join("\n")
+        );
         settle(more).await;
         open = step;
         let now = (server.program.usage()?, frpc.usage()?);
@@ -84,7 +89,7 @@ pub(super) async fn run(machine: &Machine, transport: Transport, count: usize) -
         watched.as_secs_f64()
     ));
     drop(users);
-    settle(count * 10).await;
+    settle(count).await;
     let now = (server.program.usage()?, frpc.usage()?);
     note(&format!("all gone: frps {} MiB, frpc {} MiB", mib(now.0.memory), mib(now.1.memory)));
     Ok(())
