@@ -29,8 +29,6 @@
 //! connection that was full before it has room again. So an idle relay holds its two streams and its
 //! state, and one with a slow reader seldom more.
 //!
-//! Figures of `examples/relay_tcp`, see there.
-//!
 //! # Peers that know no half-close
 //!
 //! The Go original closes both directions at the first end of either (`golib` `io.Join`). So when

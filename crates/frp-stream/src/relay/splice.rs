@@ -7,18 +7,30 @@
 //!
 //! A pipe is held only while bytes are in it. It comes from a pool with a bounded number of pipes; a
 //! direction that gets none goes on copying.
+//!
+//! # What the numbers stand on
+//!
+//! Measured on 2026-11-23 over loopback on two cores that builds were using too (Linux 6.18), as ratios of
+//! CPU time, spliced to copied, of the least of many rounds:
+//!
+//! | pieces of | 100 B | 16 kB | 32 kB | 48 kB | 64 kB | 128 kB | 256 kB |
+//! | --- | --- | --- | --- | --- | --- | --- | --- |
+//! | relay and both its ends | 1.06–1.09 | 1.02–1.04 | 1.03–1.19 | 0.93–0.98 | 0.77–1.06 | 0.68–0.87 | 0.55–0.61 |
+//!
+//! Bulk (`examples/relay_tcp`, the relay's process alone, medians): 0.5 to 0.9 with one stream, 0.5 to 0.75
+//! with eight, and pipes of 1 MiB take 0.66 to 0.80 of the time of those of 256 KiB.
 
 mod pipe;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    io,
+    io, mem,
     task::{Context, Poll, ready},
 };
 
 use rustix::{
-    io::Errno,
+    io::{Errno, retry_on_intr},
     pipe::{SpliceFlags, splice},
 };
 use tokio::{io::Interest, net::TcpStream};
@@ -50,6 +62,8 @@ pub(super) struct Splice {
     pipe: Option<Pipe>,
     mode: Mode,
     piece: Piece,
+    /// The last time there was nothing to take.
+    dry: bool,
 }
 
 /// How much to take at once: not much more than the other connection does, so that pipes are soon empty.
@@ -76,7 +90,7 @@ impl Splice {
     /// Takes note of a read into memory, which did or did not fill its buffer.
     pub(super) fn saw(&mut self, full: bool) {
         if let Mode::Copy { missing } = &mut self.mode {
-            *missing = if full { *missing - 1 } else { FULL_READS };
+            *missing = if full { *missing - 1 } else { (*missing).max(FULL_READS) };
             if *missing <= 0 {
                 self.mode = Mode::Bulk { left: SMALL_PIECES };
             }
@@ -93,56 +107,61 @@ impl Splice {
         debug_assert!(self.is_empty());
         ready!(from.poll_read_ready(cx))?;
         let Some(mut pipe) = Pipe::take() else { return self.give_up() };
-        loop {
-            // The pipe is empty: "would block" can only be the connection's word.
-            let filled = from.try_io(Interest::READABLE, || {
-                Ok(splice(from, None, &pipe.writer, None, self.piece.0, FLAGS)?)
-            });
-            match filled {
-                Ok(n) => {
-                    pipe.held = n;
-                    self.hold(pipe);
-                    self.weigh(n);
-                    return Poll::Ready(Ok(Some(n)));
-                }
-                Err(error) if is_transient(&error) => {
-                    if from.poll_read_ready(cx)?.is_pending() {
-                        pipe.give_back();
-                        return Poll::Pending;
+        match self.fill(from, &pipe) {
+            Ok(n) => {
+                self.dry = false;
+                self.weigh(n);
+                pipe.held = n;
+                self.hold(pipe);
+                Poll::Ready(Ok(Some(n)))
+            }
+            Err(error) => {
+                pipe.give_back();
+                match error.kind() {
+                    io::ErrorKind::WouldBlock => {
+                        if !mem::replace(&mut self.dry, true) {
+                            ready!(from.poll_read_ready(cx))?;
+                        }
+                        Poll::Ready(Ok(None))
                     }
-                }
-                Err(error) => {
-                    pipe.give_back();
-                    return if is_refusal(&error) { self.give_up() } else { Poll::Ready(Err(error)) };
+                    _ if is_refusal(&error) => self.give_up(),
+                    _ => Poll::Ready(Err(error)),
                 }
             }
         }
     }
 
+    fn fill(&self, from: &TcpStream, pipe: &Pipe) -> io::Result<usize> {
+        let fill = || Ok(retry_on_intr(|| splice(from, None, &pipe.writer, None, self.piece.0, FLAGS))?);
+        // The pipe is empty: "would block" can only be the connection's word. Said twice although the
+        // connection is readable it can mean an urgent byte, which only a read gets past.
+        if self.dry { fill() } else { from.try_io(Interest::READABLE, fill) }
+    }
+
     /// Moves what is held on to the other connection; ready with the number of bytes that it took, 0 only
     /// when nothing is held.
     pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>, to: &TcpStream) -> Poll<io::Result<usize>> {
-        let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(0)) };
-        loop {
-            ready!(to.poll_write_ready(cx))?;
+        let Some(mut pipe) = self.pipe.take() else { return Poll::Ready(Ok(0)) };
+        let drained = loop {
+            match to.poll_write_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
+            let drain = || Ok(retry_on_intr(|| splice(&pipe.reader, None, to, None, pipe.held, FLAGS))?);
             // The pipe is not empty: "would block" can only be the connection's word.
-            let drained =
-                to.try_io(Interest::WRITABLE, || Ok(splice(&pipe.reader, None, to, None, pipe.held, FLAGS)?));
-            match drained {
+            match to.try_io(Interest::WRITABLE, drain) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(n) => {
                     pipe.held -= n.min(pipe.held);
                     self.piece.adapt(n, pipe.held);
-                    if pipe.held == 0
-                        && let Some(empty) = self.pipe.take()
-                    {
-                        empty.give_back();
-                    }
-                    return Poll::Ready(Ok(n));
+                    break Poll::Ready(Ok(n));
                 }
-                Err(error) if is_transient(&error) => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => break Poll::Ready(Err(error)),
             }
-        }
+        };
+        self.hold(pipe);
+        drained
     }
 
     fn hold(&mut self, pipe: Pipe) {
@@ -186,10 +205,6 @@ impl Default for Mode {
     fn default() -> Self {
         Self::Copy { missing: FULL_READS }
     }
-}
-
-fn is_transient(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 /// Whether it is splicing that fails and not the connection: a kernel, a sandbox or a kind of socket that

@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -338,6 +339,33 @@ async fn a_direction_turns_back_when_pieces_get_small() {
         tokio::select! { biased; _ = relay.as_mut() => panic!("ended"), () = small => {} }
     }
     assert_eq!(relay.relay.is_bulk(), [false, false]);
+}
+
+#[tokio::test]
+async fn an_urgent_byte_does_not_stop_what_follows() {
+    let (user, mut service, relay) = joined().await;
+    let mut relay = pin!(relay);
+    let (_user_read, mut user) = user.into_split();
+    let (bytes, mut buffer) = (Random::new(1).bytes(MUCH), vec![0; MUCH]);
+    for _ in 0..3 {
+        let much = async {
+            let (sent, _) = tokio::join!(user.write_all(&bytes), service.read_exact(&mut buffer));
+            sent.unwrap();
+            // Out of band, and therefore not part of the stream.
+            SockRef::from(user.as_ref()).send_out_of_band(b"!").unwrap();
+        };
+        tokio::select! { biased; _ = relay.as_mut() => panic!("ended"), () = much => {} }
+        assert!(buffer == bytes);
+        assert!(relay.relay.is_bulk()[0]);
+    }
+    drop(user);
+    let (report, end) = tokio::join!(relay, async {
+        let end = service.read(&mut buffer).await;
+        drop(service);
+        end
+    });
+    assert_eq!(end.unwrap(), 0);
+    assert_eq!(report.0.to_service, 3 * MUCH as u64);
 }
 
 #[tokio::test]
