@@ -95,7 +95,7 @@ impl Client {
 
 impl Connector {
     async fn dial(&self) -> Result<Stream> {
-        // Not bound: ports that were are of no more use to others, whatever the address.
+        // Not bound to an address: a port that is bound serves one connection, else one to each destination.
         let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, self.options.port)).await?;
         tcp.set_nodelay(true)?;
         let mut stream = Stream::from(tcp);

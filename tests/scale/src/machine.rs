@@ -12,6 +12,8 @@ pub(crate) const PUBLIC_PORTS: RangeInclusive<u16> = 10_000..=31_999;
 /// Files that a process has open besides what it is measured with: its own, connections kept ready, and users that are
 /// being served.
 const SPARE_FILES: usize = 400;
+/// Memory that one of them takes at most, in all processes and the kernel together.
+const KIB_EACH: u64 = 256;
 
 /// The limits that decide how much of a scene fits.
 #[derive(Debug)]
@@ -23,7 +25,8 @@ pub(crate) struct Machine {
     /// Ports for outgoing connections from one address.
     ports: RangeInclusive<u16>,
     cores: usize,
-    memory_mib: u64,
+    /// What programs can have without anything being swapped out.
+    available_mib: u64,
     kernel: String,
 }
 
@@ -38,13 +41,14 @@ impl Machine {
         let range = text("/proc/sys/net/ipv4/ip_local_port_range")?;
         let mut range = range.split_whitespace().filter_map(|port| port.parse().ok());
         let memory = text("/proc/meminfo")?;
-        let memory = memory.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok());
+        let available = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+        let available = available.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
         Ok(Self {
             files: usize::try_from(files)?,
             backlog: text("/proc/sys/net/core/somaxconn")?.trim().parse()?,
             ports: range.next().context("no range of ports")?..=range.next().context("no range of ports")?,
             cores: std::thread::available_parallelism()?.get(),
-            memory_mib: memory.context("no MemTotal")? / 1024,
+            available_mib: available.context("no MemAvailable")? / 1024,
             kernel: text("/proc/sys/kernel/osrelease")?.trim().to_owned(),
         })
     }
@@ -52,14 +56,19 @@ impl Machine {
     /// `wanted`, or as many as fit when the busiest process needs `files_each` files for one of them. Says so when
     /// that is fewer.
     pub(crate) fn fit(&self, wanted: usize, files_each: usize, what: &str) -> usize {
-        let most = self.files.saturating_sub(SPARE_FILES) / files_each.max(1);
-        if wanted > most {
+        let by_files = self.files.saturating_sub(SPARE_FILES) / files_each.max(1);
+        if wanted > by_files {
             crate::table::note(&format!(
-                "{most} instead of {wanted} {what}: {files_each} files each, and a process may open {}",
+                "{by_files} instead of {wanted} {what}: {files_each} files each, and a process may open {}",
                 self.files
             ));
         }
-        wanted.min(most)
+        let wanted = wanted.min(by_files);
+        let by_memory = usize::try_from(self.available_mib * 1024 / KIB_EACH).unwrap_or(usize::MAX);
+        if wanted > by_memory {
+            crate::table::note(&format!("{by_memory} instead of {wanted} {what}: {KIB_EACH} KiB for each"));
+        }
+        wanted.min(by_memory).max(1)
     }
 
     /// As [`Self::fit`], where each of them is also a connection between the same address and port.
@@ -80,25 +89,24 @@ pub(crate) fn source(number: usize, count: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 2, 1 + index)
 }
 
-/// Public ports that nobody has.
-///
-/// # Errors
-/// There are fewer than `count`.
-pub(crate) fn free_public_ports(count: usize) -> Result<Vec<u16>> {
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+/// Public ports that nobody has: `count` of them, or as many as there are, which is said.
+pub(crate) fn free_public_ports(count: usize) -> Vec<u16> {
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let ports: Vec<u16> = PUBLIC_PORTS.filter(free).take(count).collect();
-    anyhow::ensure!(ports.len() == count, "only {} free ports in {PUBLIC_PORTS:?}", ports.len());
-    Ok(ports)
+    if ports.len() < count {
+        crate::table::note(&format!("{} instead of {count} free ports in {PUBLIC_PORTS:?}", ports.len()));
+    }
+    ports
 }
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "Linux {}, {} cores, {} MiB; files per process {}, somaxconn {}, ports for connections {}-{}",
+            "Linux {}, {} cores, {} MiB free; files per process {}, somaxconn {}, ports for connections {}-{}",
             self.kernel,
             self.cores,
-            self.memory_mib,
+            self.available_mib,
             self.files,
             self.backlog,
             self.ports.start(),

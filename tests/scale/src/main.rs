@@ -78,15 +78,18 @@ async fn run(request: &Request) -> Result<bool> {
     let machine = Machine::look()?;
     println!("{machine}");
     let mut failed = false;
+    let mut any = false;
     for (name, scene) in scene::all(&machine, request.count) {
         if !request.wants(&name) {
             continue;
         }
+        any = true;
         println!("\n## {name}");
         if let Err(error) = scene.await {
             println!("FAILED: {error:#}");
             failed = true;
         }
     }
+    anyhow::ensure!(any, "no scene is called {:?}", request.scenes);
     Ok(failed)
 }

@@ -7,13 +7,16 @@ mod users;
 
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use frp_test_support::ports;
 use frp_test_support::programs::Role;
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use crate::config::{self, Transport};
 use crate::machine::Machine;
@@ -97,20 +100,39 @@ fn idle_time(count: usize) -> Duration {
     if count < SERIOUS { Duration::from_millis(100) } else { Duration::from_secs(10) }
 }
 
-/// Every so manieth of `all`, a hundred at most.
+/// How long a server is away: longer than its clients need to notice and to try again.
+fn outage(count: usize) -> Duration {
+    if count < SERIOUS { Duration::from_millis(100) } else { Duration::from_secs(2) }
+}
+
+/// As many proxies are looked at, at most.
+const SAMPLE: usize = 100;
+
+/// Users that look at proxies at one time.
+const VISITORS: usize = 50;
+
+/// Some of `all`, evenly spread.
 fn sample<T>(all: &[T]) -> impl Iterator<Item = &T> {
-    all.iter().step_by(all.len().div_ceil(100).max(1))
+    all.iter().step_by(all.len().div_ceil(SAMPLE).max(1))
 }
 
 /// A user connects to each of the ports, makes a request and leaves. Says how many there were.
 async fn visit<'a>(ports: impl Iterator<Item = &'a u16>) -> Result<usize> {
+    let gate = Arc::new(Semaphore::new(VISITORS));
+    let mut visits = JoinSet::new();
+    for &port in ports {
+        let turn = Arc::clone(&gate).acquire_owned().await?;
+        visits.spawn(async move {
+            let _turn = turn;
+            let served = timeout(START, worker::user(port)).await;
+            served
+                .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer")))
+                .with_context(|| format!("port {port}"))
+        });
+    }
     let mut visited = 0;
-    for port in ports {
-        let user = worker::user(*port);
-        let served = tokio::time::timeout(Duration::from_secs(30), user).await;
-        served
-            .with_context(|| format!("no answer on port {port}"))?
-            .with_context(|| format!("port {port}"))?;
+    while let Some(visit) = visits.join_next().await {
+        visit??;
         visited += 1;
     }
     Ok(visited)

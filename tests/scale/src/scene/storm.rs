@@ -11,14 +11,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Server, sample, settle, visit};
+use super::{Server, outage, sample, settle, visit};
 use crate::config::{TOKEN, Transport};
 use crate::machine::{Machine, free_public_ports, source};
 use crate::program::{Program, lines, usage};
 use crate::table::{Table, mib, note, seconds};
 
-/// How long the server is away: longer than a client needs to notice.
-const OUTAGE: Duration = Duration::from_secs(2);
 /// The longest until all are back.
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -32,7 +30,8 @@ pub(super) async fn run(
     let count = machine.fit(count, if transport.mux { 2 } else { 3 }, "clients with one proxy");
     let mut server = Server::start(transport).await?;
     let service = Service::echo().await?;
-    let ports = free_public_ports(count)?;
+    let ports = free_public_ports(count);
+    let count = ports.len();
     let shutdown = CancellationToken::new();
     let mut clients = JoinSet::new();
     let began = Instant::now();
@@ -55,15 +54,15 @@ pub(super) async fn run(
         "50 % s",
         "99 % s",
         "100 % s",
-        "users s",
+        "all served s",
         "frps CPU s",
         "clients CPU s",
-        "peak MiB",
+        "frps MiB",
         "warnings",
     ]);
     let of_us = usage(std::process::id())?;
     server.program.kill().await?;
-    sleep(OUTAGE).await;
+    sleep(outage(count)).await;
     server.program = Program::start(
         frp_test_support::programs::Role::Frps,
         server.folder.path(),
@@ -79,7 +78,7 @@ pub(super) async fn run(
         times.get(nth).map_or_else(|| "never".to_owned(), |at| seconds(*at - open))
     };
     let began = Instant::now();
-    let visited = visit(sample(&ports)).await;
+    let visited = visit(ports.iter()).await;
     let served = began.elapsed();
     table.row(&[
         count.to_string(),
@@ -93,8 +92,10 @@ pub(super) async fn run(
         server.program.complaint_count().to_string(),
     ]);
     back?;
-    note(&format!("{} users served afterwards", visited.with_context(|| server.program.complaints())?));
-    note(&server.program.complaints());
+    note(&format!(
+        "{} users served afterwards, one by each proxy",
+        visited.with_context(|| server.program.complaints())?
+    ));
     shutdown.cancel();
     while clients.join_next().await.is_some() {}
     Ok(())

@@ -22,7 +22,7 @@ pub(super) async fn run(machine: &Machine, transport: Transport, count: usize) -
     let server = Server::start(transport).await?;
     let mut service = Worker::start(worker::Role::Service)?;
     let mut proxies = Vec::new();
-    for public in free_public_ports(count.div_ceil(USERS_OF_A_PROXY))? {
+    for public in free_public_ports(count.div_ceil(USERS_OF_A_PROXY)) {
         proxies.push((service.service().await?, public));
     }
     let text = config::client(transport, server.port, proxies.iter().copied());
