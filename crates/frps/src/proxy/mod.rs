@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use frp_config::{ProxyBase, ProxyConfig, ProxyType};
 use frp_proto::msg::{NewProxy, StartWorkConn};
+use frp_stream::Stream;
 use frp_stream::layer::{Layers, LimitSide};
 use frp_stream::limit::RateLimiter;
 use frp_stream::message::write_message;
@@ -117,11 +118,16 @@ impl Proxy {
         }
     }
 
-    /// Serves a user in a task of the server.
+    /// Serves a user who came to a port of the proxy's own.
     pub(crate) fn accept_user(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        self.span.in_scope(|| info!("get a user connection [{peer}]"));
         let Ok(local) = stream.local_addr() else { return };
-        let user = UserConn { stream: stream.into(), peer, local: frp_net::address::canonical(local) };
+        self.serve_user(stream.into(), peer, frp_net::address::canonical(local));
+    }
+
+    /// Serves a user in a task of the server. `stream` gives what was read to find out whose user this is once more.
+    pub(crate) fn serve_user(self: &Arc<Self>, stream: Stream, peer: SocketAddr, local: SocketAddr) {
+        self.span.in_scope(|| info!("get a user connection [{peer}]"));
+        let user = UserConn { stream, peer, local };
         let serve = user_conn::serve(Arc::clone(self), user).instrument(self.span.clone());
         self.core.tasks.spawn(serve);
     }
