@@ -15,6 +15,7 @@
 //!   the users that wait for one), `heartbeat`, `outbound`
 //! - `proxy`: what a client asked for; `tcp`, `udp`, and `table`, the names of all proxies; `group`: several
 //!   proxies behind one port; `ports`: which ports may be had
+//! - `vhost`: routes of proxies that share a port
 //! - `user_conn`: the life of one user connection; `traffic`: what it is counted in
 //!
 //! # Who owns which task
@@ -45,6 +46,8 @@ mod server;
 mod settings;
 mod traffic;
 mod user_conn;
+#[allow(dead_code, unused_imports, reason = "the types that use it follow")]
+mod vhost;
 
 pub use frp_cli::{COMPATIBLE_VERSION, VERSION};
 
