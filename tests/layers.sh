@@ -8,7 +8,7 @@ rank() {
   case "$1" in
     frp-proto | frp-template | frp-log) echo 0 ;;
     frp-mux | frp-stream | frp-auth) echo 1 ;;
-    frp-net) echo 2 ;;
+    frp-net | frp-http) echo 2 ;;
     frp-config) echo 3 ;;
     frp-cli) echo 4 ;;
     frps | frpc) echo 5 ;;
