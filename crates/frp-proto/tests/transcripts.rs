@@ -15,13 +15,15 @@ use frp_proto::msg::{Login, Message};
 use frp_proto::v1::{self, FrameReader};
 use serde_json::Value;
 
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 11] = [
     "v1-plain",
     "v1-enc",
     "v1-comp",
     "v1-enccomp",
     "v1-scopes",
     "v1-stop",
+    "v1-stcp",
+    "v1-stcp-enc",
     "v1-udp",
     "v1-login-refused",
     "v1-proxy-refused",
@@ -32,6 +34,8 @@ struct Direction {
     name: String,
     file: Vec<u8>,
     token: String,
+    /// What the key of the encrypted part is made of, if there is one: a secret key on a visitor's stream.
+    secret: String,
     plain: Vec<Expected>,
     rest: Rest,
 }
@@ -85,6 +89,15 @@ fn iv(crypto: &Value) -> Option<Vec<u8>> {
     Some(support::from_hex(crypto["iv"].as_str().unwrap()))
 }
 
+fn secret(direction: &Value) -> String {
+    let part = if direction["encrypted"].is_object() {
+        &direction["encrypted"]
+    } else {
+        &direction["payload"]["crypto"]
+    };
+    part["password"].as_str().unwrap_or_default().to_owned()
+}
+
 fn rest(direction: &Value) -> Rest {
     if direction["encrypted"].is_object() {
         let part = &direction["encrypted"];
@@ -114,6 +127,7 @@ fn directions() -> Vec<Direction> {
                     file: support::bytes(&name),
                     name,
                     token: text(&session["settings"]["token"]),
+                    secret: secret(stream),
                     plain: messages(&stream["plain"]),
                     rest: rest(stream),
                 });
@@ -132,7 +146,7 @@ struct Replay {
     framed: bool,
     iv: Vec<u8>,
     cipher: Option<Decryptor>,
-    token: String,
+    secret: String,
     messages: Vec<Message>,
     bytes: Vec<u8>,
 }
@@ -151,7 +165,7 @@ impl Replay {
             framed,
             iv: Vec::new(),
             cipher: None,
-            token: direction.token.clone(),
+            secret: direction.secret.clone(),
             messages: Vec::new(),
             bytes: Vec::new(),
         }
@@ -166,7 +180,7 @@ impl Replay {
             self.iv.extend_from_slice(&piece[..room]);
             piece = &piece[room..];
             if let Ok(iv) = self.iv.as_slice().try_into() {
-                self.cipher = Some(Decryptor::new(&key::derive(self.token.as_bytes()), iv));
+                self.cipher = Some(Decryptor::new(&key::derive(self.secret.as_bytes()), iv));
             }
         }
         let mut piece = piece.to_vec();
@@ -287,7 +301,7 @@ fn encoded_again() {
         body.extend_from_slice(&replay.bytes);
         if let Ok(iv) = replay.iv.as_slice().try_into() {
             file.extend_from_slice(&replay.iv);
-            Encryptor::new(&key::derive(direction.token.as_bytes()), iv).apply(&mut body);
+            Encryptor::new(&key::derive(direction.secret.as_bytes()), iv).apply(&mut body);
         }
         file.extend_from_slice(&body);
         assert_eq!(file, direction.file, "{}", direction.name);
@@ -315,7 +329,7 @@ fn feed<T, E>(
 
 #[test]
 fn servers_recognise_every_stream() {
-    let mut kinds = [0; 2];
+    let mut kinds = [0; 3];
     for direction in directions().iter().filter(|direction| direction.name.ends_with("client.bin")) {
         for piece in [1, 7, usize::MAX / 2] {
             let mut accept = ServerAccept::new();
@@ -324,11 +338,12 @@ fn servers_recognise_every_stream() {
             match first.unwrap() {
                 FirstMessage::Login { .. } => kinds[0] += 1,
                 FirstMessage::WorkConn { .. } => kinds[1] += 1,
+                FirstMessage::VisitorConn { .. } => kinds[2] += 1,
                 other => panic!("{other:?}"),
             }
         }
     }
-    assert!(kinds.iter().all(|&count| count > 10), "{kinds:?}");
+    assert!(kinds.iter().all(|&count| count > 5), "{kinds:?}");
 }
 
 #[test]
@@ -370,10 +385,14 @@ fn recorded_logins_carry_our_digest() {
             Message::Login(login) => Some((login.privilege_key.clone(), login.timestamp)),
             Message::Ping(ping) => Some((ping.privilege_key.clone(), ping.timestamp)),
             Message::NewWorkConn(work) => Some((work.privilege_key.clone(), work.timestamp)),
+            Message::NewVisitorConn(visit) => Some((visit.sign_key.clone(), visit.timestamp)),
             _ => None,
         });
         let token = if direction.name.contains("refused/") && direction.name.contains("login") {
             "wrong"
+        } else if matches!(replay.messages.first(), Some(Message::NewVisitorConn(_))) {
+            // The secret key of the recorded proxies.
+            "abc"
         } else {
             &direction.token
         };

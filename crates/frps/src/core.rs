@@ -16,6 +16,7 @@ use crate::ports::Ports;
 use crate::proxy::Table;
 use crate::refusals::Refusals;
 use crate::settings::Settings;
+use crate::visitor::Visitors;
 
 /// How long one message may take to be written, outside a login.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,6 +32,7 @@ pub(crate) struct Core {
     pub(crate) pending: Arc<Pending>,
     pub(crate) refusals: Refusals,
     pub(crate) proxies: Arc<Table>,
+    pub(crate) visitors: Arc<Visitors>,
     pub(crate) tcp_ports: Arc<Ports>,
     pub(crate) udp_ports: Arc<Ports>,
     pub(crate) tcp_groups: Arc<TcpGroups>,
@@ -56,6 +58,7 @@ impl Core {
             pending: Pending::new(settings.max_pending_per_address),
             refusals: Refusals::default(),
             proxies: Arc::default(),
+            visitors: Arc::default(),
             udp_ports: Ports::new(&settings.allow_ports),
             tcp_groups: TcpGroups::new(Arc::clone(&tcp_ports), tasks.clone(), stop.clone()),
             tcp_ports,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use frp_proto::exchange::server::{AcceptError, FirstMessage, ServerAccept};
-use frp_proto::msg::{Message, NewVisitorConn, NewVisitorConnResp, NewWorkConn, StartWorkConn};
+use frp_proto::msg::{Message, NewWorkConn, StartWorkConn};
 use frp_stream::Stream;
 use frp_stream::message::write_message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,9 +12,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
 
 use crate::accept::{Connection, Inbound};
-use crate::control::{Handle, LookupError, WorkConn};
+use crate::control::{Handle, WorkConn};
 use crate::core::Core;
-use crate::login;
+use crate::{login, visitor};
 
 /// How long an answer to a first message may take to be written. Upstream `server/service.go`, `connWriteTimeout`.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,7 +56,9 @@ pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, connection: Arc<Con
                 login::serve(Arc::clone(&core), inbound, *login, reply, &connection).await;
             }
             FirstMessage::WorkConn { message, .. } => work_conn(&core, inbound, &message, &connection).await,
-            FirstMessage::VisitorConn { message, .. } => visitor_conn(&core, inbound.stream, message).await,
+            FirstMessage::VisitorConn { message, .. } => {
+                visitor::serve(&core, inbound, message, &connection).await;
+            }
             other => debug!("a first message that nobody handles: {other:?}"),
         }
     };
@@ -121,24 +123,8 @@ async fn admit(core: &Core, message: &NewWorkConn) -> Result<Arc<Handle>, String
     Ok(control)
 }
 
-/// Answers a visitor. No type that can be visited is built yet, so there is nobody to visit.
-async fn visitor_conn(core: &Core, stream: Stream, message: NewVisitorConn) {
-    let error = visitor_refusal(core, &message).map_or_else(
-        || format!("custom listener for [{}] doesn't exist", message.proxy_name),
-        |e| e.to_string(),
-    );
-    warn!("register visitor conn error: {error}");
-    let error = core.told("register visitor conn error", &error);
-    refuse(stream, NewVisitorConnResp { proxy_name: message.proxy_name, error }).await;
-}
-
-/// Visitors of clients before v0.50.0 name no run id.
-fn visitor_refusal(core: &Core, message: &NewVisitorConn) -> Option<LookupError> {
-    if message.run_id.is_empty() { None } else { core.registry.running(&message.run_id).err() }
-}
-
 /// Says why, then closes. A peer that does not take the answer is closed all the same.
-async fn refuse(mut stream: Stream, answer: impl Into<Message>) {
+pub(crate) async fn refuse(mut stream: Stream, answer: impl Into<Message>) {
     let answer = answer.into();
     let _ = timeout(ANSWER_TIMEOUT, async {
         if let Err(error) = write_message(&mut stream, &answer).await {
@@ -154,7 +140,7 @@ mod tests {
     use frp_auth::{Scopes, ServerAuth, Token};
     use frp_config::ServerConfig;
     use frp_net::tls::{ServerTls, ServerTlsOptions};
-    use frp_proto::msg::Login;
+    use frp_proto::msg::{Login, NewVisitorConn};
     use tokio::io::DuplexStream;
     use tokio::task::JoinSet;
     use tokio_util::sync::CancellationToken;

@@ -13,9 +13,10 @@
 //! - `first_message`: the three kinds of streams, work and visitor connections; `login`: the third
 //! - `control`: a client's session; in it `registry` (which clients there are), `work_pool` (work connections and
 //!   the users that wait for one), `heartbeat`, `outbound`
-//! - `proxy`: what a client asked for; `tcp`, `udp`, and `table`, the names of all proxies; `group`: several
+//! - `proxy`: what a client asked for; a file per type, and `table`, the names of all proxies; `group`: several
 //!   proxies behind one port; `ports`: which ports may be had
 //! - `vhost`: routes of proxies that share a port
+//! - `visitor`: who reaches a proxy by a secret
 //! - `user_conn`: the life of one user connection; `traffic`: what it is counted in
 //!
 //! # Who owns which task
@@ -48,6 +49,7 @@ mod traffic;
 mod user_conn;
 #[allow(dead_code, unused_imports, reason = "the types that use it follow")]
 mod vhost;
+mod visitor;
 
 pub use frp_cli::{COMPATIBLE_VERSION, VERSION};
 

@@ -124,7 +124,7 @@ fn layered(script: Choppy<Script>, encryption: Option<([u8; 16], [u8; 16])>, com
 #[tokio::test]
 async fn recorded_payloads_decode_and_encode_to_the_same_bytes() {
     let mut seen = 0;
-    for session in ["v1-comp", "v1-enc", "v1-enccomp"] {
+    for session in ["v1-comp", "v1-enc", "v1-enccomp", "v1-stcp", "v1-stcp-enc"] {
         for payload in recorded(session) {
             let encryption = payload
                 .key
@@ -166,7 +166,7 @@ async fn recorded_payloads_decode_and_encode_to_the_same_bytes() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 6);
+    assert_eq!(seen, 14);
 }
 
 #[tokio::test]

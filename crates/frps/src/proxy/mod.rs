@@ -2,6 +2,8 @@
 //!
 //! One file per type. [`Start::start`] is the one list of them.
 
+mod stcp;
+mod sudp;
 mod table;
 mod tcp;
 mod udp;
@@ -31,6 +33,7 @@ use crate::ids::ProxyName;
 use crate::ports::PortError;
 use crate::traffic::Traffic;
 use crate::user_conn::{self, UserConn};
+use crate::visitor::{Door, Repeated, Terms};
 
 /// How long a work connection may take to take its first message.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,6 +57,8 @@ pub(crate) enum StartError {
     UdpPort { wanted: i64, error: PortError },
     #[error(transparent)]
     Group(#[from] GroupError),
+    #[error(transparent)]
+    Visited(#[from] Repeated),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -156,6 +161,8 @@ pub(crate) struct Running {
     tasks: JoinSet<()>,
     /// Place in a group, which accepts for its members.
     membership: Option<Membership>,
+    /// Where visitors come in.
+    door: Option<Door>,
     ports: i64,
     /// Frees the name after everything else is gone.
     _entry: Entry,
@@ -176,6 +183,9 @@ impl Running {
             if let Some(membership) = self.membership.take() {
                 membership.leave().await;
                 warn!("listener is closed: group listener closed");
+            }
+            if self.door.take().is_some() {
+                warn!("listener is closed: listener closed");
             }
         }
         .instrument(span)
@@ -226,29 +236,35 @@ impl Start<'_> {
             stop: self.control.stop.child_token(),
             tasks: JoinSet::new(),
             membership: None,
+            door: None,
             ports,
             proxy,
             _entry: entry,
         };
         let span = running.proxy.span.clone();
-        let remote_addr = span.in_scope(|| running.listen(&config))?;
+        let remote_addr = span.in_scope(|| running.listen(&config, &self.control.client.user))?;
         Ok((running, remote_addr))
     }
 }
 
 impl Running {
-    /// Opens what the type needs. Dropping `self` undoes what was done.
-    fn listen(&mut self, config: &ProxyConfig) -> Result<String, StartError> {
+    /// Opens what the type needs. Dropping `self` undoes what was done. `owner` is the client's user.
+    fn listen(&mut self, config: &ProxyConfig, owner: &str) -> Result<String, StartError> {
         match config {
             ProxyConfig::Tcp(tcp) => tcp::listen(self, tcp),
             ProxyConfig::Udp(udp) => udp::listen(self, udp),
-            ProxyConfig::Http(_)
-            | ProxyConfig::Https(_)
-            | ProxyConfig::Tcpmux(_)
-            | ProxyConfig::Stcp(_)
-            | ProxyConfig::Sudp(_)
-            | ProxyConfig::Xtcp(_) => Err(StartError::NotBuilt(config.kind())),
+            ProxyConfig::Stcp(stcp) => stcp::listen(self, stcp, owner),
+            ProxyConfig::Sudp(sudp) => sudp::listen(self, sudp, owner),
+            ProxyConfig::Http(_) | ProxyConfig::Https(_) | ProxyConfig::Tcpmux(_) | ProxyConfig::Xtcp(_) => {
+                Err(StartError::NotBuilt(config.kind()))
+            }
         }
+    }
+
+    /// Lets visitors in until the proxy is closed.
+    fn let_visitors_in(&mut self, terms: Terms) -> Result<(), Repeated> {
+        self.door = Some(self.proxy.core.visitors.open(&self.proxy, terms)?);
+        Ok(())
     }
 
     /// Runs a task of the proxy until it ends or the proxy is closed.

@@ -12,4 +12,5 @@ mod recorded;
 mod relays;
 mod strangers;
 mod udp;
+mod visitors;
 mod work_conns;

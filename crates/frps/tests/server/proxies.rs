@@ -112,8 +112,8 @@ async fn unknown_and_unbuilt_types_are_refused() {
     let of_type = |kind: &str| NewProxy { proxy_type: kind.to_owned(), ..tcp("p", 0) };
     assert_eq!(client.refused(of_type("sctp")).await, "unknown proxy type: sctp");
     assert_eq!(
-        client.refused(of_type("stcp")).await,
-        "proxy type [stcp] is not supported yet by this version"
+        client.refused(of_type("xtcp")).await,
+        "proxy type [xtcp] is not supported yet by this version"
     );
     client.start(tcp("p", 0)).await;
 }

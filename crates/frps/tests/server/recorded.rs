@@ -63,7 +63,7 @@ async fn recorded_answers(encrypted: &[u8]) -> Vec<MessageKind> {
 
 #[tokio::test]
 async fn control_connections_get_the_answers_that_the_original_gave() {
-    let folders: [(&str, &[&str]); 8] = [
+    let folders: [(&str, &[&str]); 10] = [
         ("v1-plain", &[]),
         ("v1-enc", &[]),
         ("v1-comp", &[]),
@@ -71,6 +71,8 @@ async fn control_connections_get_the_answers_that_the_original_gave() {
         ("v1-stop", &[]),
         ("v1-udp", &[]),
         ("v1-proxy-refused", &[]),
+        ("v1-stcp", &[]),
+        ("v1-stcp-enc", &[]),
         ("v1-scopes", &["HeartBeats", "NewWorkConns"]),
     ];
     for (folder, scopes) in folders {
@@ -130,6 +132,52 @@ async fn work_connections_carry_what_the_original_sent() {
             limiter: None,
         };
         hear(&mut layers.apply(work), "hello").await;
+    }
+}
+
+/// Logs in under a run id that the original's server gave.
+async fn recorded_login(frps: &Frps, run_id: &str) -> Client {
+    let privilege_key = frp_proto::digest::auth_key(RECORDED_TOKEN.as_bytes(), login().timestamp);
+    let login = Login { run_id: run_id.to_owned(), privilege_key, ..login() };
+    Client::login_with_token(frps, login, RECORDED_TOKEN).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_recorded_visitor_and_a_recorded_owner_find_each_other() {
+    for (folder, encrypted) in [("v1-stcp", false), ("v1-stcp-enc", true)] {
+        let frps = Frps::with(|config| config.auth.token = RECORDED_TOKEN.into()).await;
+        let (of_owner, of_visitor) = (bytes(folder, "2-client.bin"), bytes(folder, "5-client.bin"));
+        let Message::NewWorkConn(first) = split(&of_owner).0 else { panic!("{folder}") };
+        let mut owner = recorded_login(&frps, &first.run_id).await;
+        let Message::NewVisitorConn(visit) = split(&of_visitor).0 else { panic!("{folder}") };
+        let _visitor = recorded_login(&frps, &visit.run_id).await;
+        let proxy = NewProxy {
+            proxy_type: "stcp".to_owned(),
+            sk: "abc".to_owned(),
+            use_encryption: encrypted,
+            ..tcp("secret", 0)
+        };
+        let response = owner.new_proxy(proxy).await;
+        assert_eq!((response.error.as_str(), response.remote_addr.as_str()), ("", ""), "{folder}");
+
+        // The owner's recording ends with the service's answer, the visitor's with the user's request.
+        let mut work = frps.connect().await;
+        work.write_all(&of_owner).await.unwrap();
+        let mut user = frps.connect().await;
+        user.write_all(&of_visitor).await.unwrap();
+        assert_eq!(started(&mut work).await.proxy_name, "secret");
+        let recorded = bytes(folder, "5-server.bin");
+        let answer = &recorded[..recorded.len() - split(&recorded).1.len()];
+        let mut got = vec![0; answer.len()];
+        soon(user.read_exact(&mut got)).await.unwrap();
+        assert_eq!(got, answer, "{folder}");
+        let layers = |on: bool, compression: bool, secret: &str| Layers {
+            encryption: on.then(|| key::derive(secret.as_bytes())),
+            compression,
+            limiter: None,
+        };
+        hear(&mut layers(encrypted, encrypted, "abc").apply(user), "hello").await;
+        hear(&mut layers(encrypted, false, RECORDED_TOKEN).apply(work), "hello").await;
     }
 }
 

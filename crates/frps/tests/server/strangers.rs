@@ -1,6 +1,6 @@
 //! Connections that never say who they are, or say rubbish.
 
-use frp_proto::msg::{Message, NewVisitorConn, Ping};
+use frp_proto::msg::{Message, Ping};
 use frp_stream::Stream;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,24 +41,6 @@ async fn plain_connections_are_closed_where_tls_is_forced() {
     let frps = Frps::with(|config| config.transport.tls.force = true).await;
     let (_, answer) = first(&frps, login()).await;
     assert_eq!(answer, None);
-}
-
-#[tokio::test]
-async fn visitors_find_nobody() {
-    let frps = Frps::start().await;
-    let visit = |run_id: &str| NewVisitorConn {
-        run_id: run_id.to_owned(),
-        proxy_name: "s".to_owned(),
-        ..NewVisitorConn::default()
-    };
-    for (run_id, text) in
-        [("", "custom listener for [s] doesn't exist"), ("r", "no client control found for run id [r]")]
-    {
-        let (mut stream, answer) = first(&frps, visit(run_id)).await;
-        let Some(Message::NewVisitorConnResp(response)) = answer else { panic!("{answer:?}") };
-        assert_eq!((response.proxy_name.as_str(), response.error.as_str()), ("s", text));
-        assert!(closed(&mut stream).await);
-    }
 }
 
 #[tokio::test]
