@@ -9,12 +9,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
 
 use crate::SessionEnd;
 use crate::engine::Outgoing;
 use crate::input::{Input, READ_BUFFER};
 use crate::shared::Shared;
+use crate::sync::{Sleep, sleep_until};
 
 /// One read of a quiet session, which then needs no buffer while it waits.
 const QUIET_READ: usize = 4 * 1024;
@@ -56,6 +56,8 @@ pub struct Driver<T> {
 struct Closing {
     reason: SessionEnd,
     deadline: Duration,
+    /// All is sent, and the transport was told so; it may take its time.
+    shutting_down: bool,
     shut_down: bool,
 }
 
@@ -141,18 +143,28 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         !self.out.is_empty() || self.unflushed
     }
 
+    /// Whether the transport may be given more: it has taken everything, and is not shut down.
+    fn takes_more(&self) -> bool {
+        !self.is_blocked() && self.closing.as_ref().is_none_or(|closing| !closing.shutting_down)
+    }
+
     /// Takes what the streams have to send, and notices deadlines and a session that was closed.
     fn gather(&mut self, now: Duration) -> Result<(), SessionEnd> {
         let mut state = self.shared.lock();
         state.driver_runs();
         if self.closing.is_none() && (state.end.is_some() || state.is_orphaned()) {
             let reason = state.end.get_or_insert(SessionEnd::Closed).clone();
-            self.closing = Some(Closing { reason, deadline: now + CLOSE_WITHIN, shut_down: false });
+            self.closing = Some(Closing {
+                reason,
+                deadline: now + CLOSE_WITHIN,
+                shutting_down: false,
+                shut_down: false,
+            });
         }
         let due = state.engine.next_timeout().is_some_and(|at| at <= now);
         let in_time = if due { state.engine.handle_timeout(now) } else { Ok(()) };
         // What a layer below still holds goes first: behind it, everything would only wait in a longer line.
-        if !self.is_blocked() && state.engine.wants_transmit() {
+        if self.takes_more() && state.engine.wants_transmit() {
             state.engine.transmit(&mut self.out, now);
         }
         self.paused = state.engine.reading_paused();
@@ -220,9 +232,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     /// The session is closed on our side: sends what is left, then closes, then waits for the peer to close, because
     /// closing a socket while input waits would cost the peer what it has not read.
     fn wind_up(&mut self, cx: &mut Context<'_>) -> Result<bool, SessionEnd> {
+        let all_sent = self.takes_more() && !self.shared.lock().engine.wants_transmit();
         let Some(closing) = &mut self.closing else { return Ok(false) };
         let failed = |_| closing.reason.clone();
-        if !closing.shut_down && self.out.is_empty() && !self.unflushed {
+        closing.shutting_down |= all_sent;
+        if closing.shutting_down && !closing.shut_down {
             match Pin::new(&mut self.io).poll_shutdown(cx).map_err(failed)? {
                 Poll::Ready(()) => closing.shut_down = true,
                 Poll::Pending => {}
@@ -265,12 +279,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             self.trim_at = Some(now + TRIM_AFTER);
         }
         let mut state = self.shared.lock();
-        let blocked = self.is_blocked();
+        let takes_more = self.takes_more();
         let closes = self.closing.is_none() && (state.end.is_some() || state.is_orphaned());
-        if closes || !blocked && state.engine.wants_transmit() {
+        if closes || takes_more && state.engine.wants_transmit() {
             return false;
         }
-        state.driver_sleeps(cx.waker(), blocked);
+        state.driver_sleeps(cx.waker(), !takes_more);
         let next = state.engine.next_timeout();
         drop(state);
         let stall = self.stalled.map(|since| since + self.write_timeout);
@@ -283,7 +297,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             self.timer_at = Some(at);
             match &mut self.timer {
                 Some(timer) => timer.as_mut().reset(instant),
-                None => self.timer = Some(Box::pin(tokio::time::sleep_until(instant))),
+                None => self.timer = Some(Box::pin(sleep_until(instant))),
             }
         }
         // A timer that was set for something that is settled by now rings early: harmless, and cheaper than moving it.

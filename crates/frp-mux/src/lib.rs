@@ -12,6 +12,7 @@
 //! - `driver`: moves bytes between transport and engine. `input`: its read buffers.
 //! - `shared`: the engine behind a mutex, which handles and driver take for a moment at a time.
 //! - `session`, `stream`: the handles.
+//! - `sync`: lock, wake-ups and clock, which the model check (`model`) replaces.
 //! - `config`, `error`: what can be set, and why a session ends.
 //!
 //! # What it must never do
@@ -55,10 +56,13 @@ pub mod engine;
 mod error;
 pub mod frame;
 mod input;
+#[cfg(all(test, frp_loom))]
+mod model;
 mod session;
 mod shared;
 mod stream;
-#[cfg(test)]
+mod sync;
+#[cfg(all(test, not(frp_loom)))]
 mod tests;
 
 pub use config::{Config, INITIAL_WINDOW};

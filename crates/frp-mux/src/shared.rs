@@ -1,13 +1,10 @@
 //! What the handles and the driver of a session share.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
-use tokio::time::Instant;
-
 use crate::engine::{Engine, Role};
+use crate::sync::{Instant, Mutex, MutexGuard, Notify, PoisonError, Semaphore};
 use crate::{Config, SessionEnd};
 
 /// The engine behind a plain mutex. It is held for a few hundred nanoseconds at a time: no system call, no copy of

@@ -80,7 +80,7 @@ impl MuxStream {
     }
 
     /// Bytes that arrived and were not read.
-    #[cfg(test)]
+    #[cfg(all(test, not(frp_loom)))]
     pub(crate) fn waiting(&self) -> usize {
         self.current.len() + self.shared.lock().engine.waiting(self.key)
     }

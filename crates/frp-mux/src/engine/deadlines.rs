@@ -113,7 +113,7 @@ impl Deadlines {
         Some(now.saturating_sub(ping.sent))
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(frp_loom)))]
     pub(super) fn closing_len(&self) -> usize {
         self.closing.len()
     }

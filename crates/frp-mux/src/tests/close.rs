@@ -146,6 +146,25 @@ async fn close_ends_everything_within_half_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_written_before_close_arrives() {
+    let (client, server) = pair(100);
+    let (mut streams, mut readers) = (Vec::new(), JoinSet::new());
+    for _ in 0..3 {
+        let (mut near, mut far) = stream_pair(&client, &server).await;
+        near.write_all(&[5; 40_000]).await.unwrap();
+        streams.push(near);
+        readers.spawn(async move {
+            let mut got = Vec::new();
+            // The end of the session is an error after the data.
+            let _ = far.read_to_end(&mut got).await;
+            assert_eq!(got, [5; 40_000]);
+        });
+    }
+    client.session.close();
+    readers.join_all().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn close_does_not_wait_for_a_peer_that_neither_reads_nor_closes() {
     let (ours, mut theirs) = duplex(100);
     let mut server = Running::start(false, ours, Config::default());
