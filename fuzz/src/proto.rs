@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use frp_proto::client_hello::HelloReader;
 use frp_proto::crypto::cfb::{Decryptor, Encryptor};
 use frp_proto::crypto::key;
 use frp_proto::exchange::client::ClientLogin;
@@ -22,6 +23,7 @@ pub fn targets() -> Vec<Target> {
         Target::new("udp_packet", udp_packet, bodies),
         Target::new("cfb_stream", cfb_stream, recorded),
         Target::new("sniff", sniff, starts),
+        Target::new("client_hello", client_hello, hellos),
         Target::new("exchange_server", exchange_server, starts),
         Target::new("exchange_client", exchange_client, recorded),
     ]
@@ -93,6 +95,27 @@ fn starts() -> Vec<Vec<u8>> {
         b"o\0\0\0\0\0\0\0\x02{}",
     ];
     texts.iter().map(|text| text.to_vec()).chain(recorded()).collect()
+}
+
+/// A hello of each kind that is written differently, in one record and in records of a few bytes.
+fn hellos() -> Vec<Vec<u8>> {
+    let name = b"\0\0\0\x0b\0\x09\0\0\x06a.test";
+    let versions = b"\0\x2b\0\x05\x04\x03\x04\x03\x03";
+    let extensions: [&[&[u8]]; 4] = [&[name, versions], &[versions, name], &[name], &[]];
+    let mut all = Vec::new();
+    for extensions in extensions {
+        let extensions = extensions.concat();
+        let mut body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0, 0]].concat();
+        body.push(u8::try_from(extensions.len()).unwrap_or_default());
+        body.extend(extensions);
+        let message = [&[1, 0, 0, u8::try_from(body.len()).unwrap_or_default()], &body[..]].concat();
+        for of in [3, 50, 1000] {
+            let record =
+                |part: &[u8]| [&[0x16, 3, 1, 0, u8::try_from(part.len()).unwrap_or_default()], part].concat();
+            all.push(message.chunks(of).flat_map(record).collect());
+        }
+    }
+    all
 }
 
 /// What a message is written as is read as the same message, and written the same again.
@@ -235,6 +258,17 @@ pub fn sniff(data: &[u8]) {
         assert!(stream.is_none() || stream == found);
         assert!(found.is_some() || length < first_bytes::V2_MAGIC.len());
         stream = found;
+    }
+}
+
+/// A ClientHello: the same outcome whole and byte by byte, and none after too many bytes.
+pub fn client_hello(data: &[u8]) {
+    let expected = HelloReader::default().receive(data);
+    let mut reader = HelloReader::default();
+    let outcome = data.iter().map(|byte| reader.receive(&[*byte])).find(|outcome| *outcome != Ok(None));
+    assert_eq!(outcome.unwrap_or(Ok(None)), expected);
+    if let Ok(Some(hello)) = expected {
+        assert!(hello.server_name.len() < data.len());
     }
 }
 

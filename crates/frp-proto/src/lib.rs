@@ -17,6 +17,7 @@
 //! | [`digest`] | `privilege_key` and `sign_key`, and comparing them in constant time |
 //! | [`proxy_protocol`] | PROXY protocol headers, versions 1 and 2 |
 //! | [`sniff`] | what the first bytes of a connection or stream say |
+//! | [`client_hello`] | the server name that a TLS client asks for |
 //! | [`names`] | proxy names with and without their user prefix |
 //! | [`limits`] | every bound of the wire, in one file |
 //!
@@ -25,6 +26,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod client_hello;
 pub mod crypto;
 pub mod digest;
 pub mod exchange;

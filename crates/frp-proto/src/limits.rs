@@ -17,3 +17,11 @@ pub const V2_MAGIC_LEN: usize = 7;
 
 /// Length of the initialisation vector in front of every AES-CFB stream.
 pub const IV_LEN: usize = 16;
+
+/// Longest ClientHello that is looked at for its server name, without the headers of its records. The bound of Go's
+/// `crypto/tls`.
+pub const MAX_CLIENT_HELLO: usize = 65_536;
+
+/// The most bytes of a user that are kept while looking for its server name, and the longest head of a CONNECT
+/// request. What the original keeps has no bound.
+pub const MAX_PEEK: usize = 131_072;
