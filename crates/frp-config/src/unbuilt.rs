@@ -59,8 +59,6 @@ pub fn server(config: &ServerConfig) -> Findings {
     findings.stop(config.kcp_bind_port > 0, "kcpBindPort");
     findings.stop(config.quic_bind_port > 0, "quicBindPort");
     findings.warn(config.vhost_http_port > 0, "vhostHTTPPort");
-    findings.warn(config.vhost_https_port > 0, "vhostHTTPSPort");
-    findings.warn(config.tcpmux_http_connect_port > 0, "tcpmuxHTTPConnectPort");
     findings.warn(config.ssh_tunnel_gateway.bind_port > 0, "sshTunnelGateway");
     findings.web_server(&config.web_server);
     findings
@@ -89,7 +87,7 @@ pub fn client(config: &ClientConfig) -> Findings {
 /// The proxy's type or plugin is not built.
 pub fn proxy(config: &ProxyConfig) -> Result<(), Unbuilt> {
     match config.kind() {
-        ProxyType::Tcp => config
+        ProxyType::Tcp | ProxyType::Https | ProxyType::Tcpmux => config
             .base()
             .backend
             .plugin
@@ -123,8 +121,9 @@ mod tests {
         let mut client_config = ClientConfig::default();
         client_config.complete(&Environment::default());
         assert_eq!(client(&client_config), Findings::default());
-        assert_eq!(proxy(&ProxyConfig::new(ProxyType::Tcp)), Ok(()));
-        assert_eq!(proxy(&ProxyConfig::new(ProxyType::Udp)), Ok(()));
+        for kind in [ProxyType::Tcp, ProxyType::Udp, ProxyType::Https, ProxyType::Tcpmux] {
+            assert_eq!(proxy(&ProxyConfig::new(kind)), Ok(()));
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! The accept loop only starts a task per connection and waits for no byte of any peer. That task finds out what the
 //! connection is (TLS or plain), unwraps TLS, and hands it to [`crate::mux`] or straight to
-//! [`crate::first_message`]. All of it shares one deadline, counted from accept.
+//! [`crate::first_message`]. All of it shares one deadline, counted from accept. Where a port for users is that of the
+//! clients as well, the first bytes also tell users from clients.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use frp_net::address::canonical;
 use frp_net::listen::accept;
 use frp_proto::limits::SNIFF_LEN;
 use frp_proto::sniff::{ConnectionStart, connection_start};
@@ -22,7 +24,7 @@ use tracing::{trace, warn};
 
 use crate::core::Core;
 use crate::pending::Slot;
-use crate::{first_message, mux};
+use crate::{first_message, mux, vhost};
 
 /// From accept to the end of the first message, with TLS and mux in between. Upstream `server/service.go`,
 /// `connReadTimeout`, which counts each of them anew.
@@ -117,8 +119,17 @@ async fn connection(core: Arc<Core>, tcp: TcpStream, peer: SocketAddr, slot: Slo
         // Boxed: a mux session lives on in this task and needs no room for its handshake.
         prepared = timeout_at(deadline, Box::pin(prepare(&core, tcp))) => prepared,
     };
+    let local = canonical(local);
     let stream = match prepared {
-        Ok(Ok(stream)) => stream,
+        Ok(Ok(Prepared::Frp(stream))) => stream,
+        Ok(Ok(Prepared::Https(stream))) => {
+            return tokio::select! {
+                biased;
+                () = core.stop.cancelled() => {}
+                () = slot.evicted() => {}
+                () = Box::pin(vhost::https::user(&core, stream, peer, local)) => {}
+            };
+        }
         Ok(Err(error @ PrepareError::NotTls)) => {
             return warn!("checkAndEnableTLSServerConnWithTimeout error: {error}");
         }
@@ -126,7 +137,7 @@ async fn connection(core: Arc<Core>, tcp: TcpStream, peer: SocketAddr, slot: Slo
         Ok(Err(error)) => return core.refusals.refused(peer, error),
         Err(_) => return core.refusals.refused(peer, "i/o timeout"),
     };
-    let inbound = Inbound { stream, peer, local: frp_net::address::canonical(local) };
+    let inbound = Inbound { stream, peer, local };
     match core.settings.mux.clone() {
         Some(config) => mux::serve(core, inbound, slot, config, deadline).await,
         None => {
@@ -136,10 +147,21 @@ async fn connection(core: Arc<Core>, tcp: TcpStream, peer: SocketAddr, slot: Slo
     }
 }
 
+/// A connection of which it is known whose it is.
+enum Prepared {
+    /// A client of ours, up to its streams.
+    Frp(Stream),
+    /// A user of an https proxy, whose port this is, too.
+    Https(Stream),
+}
+
 /// Unwraps what the first bytes announce.
-async fn prepare(core: &Core, tcp: TcpStream) -> Result<Stream, PrepareError> {
+async fn prepare(core: &Core, tcp: TcpStream) -> Result<Prepared, PrepareError> {
     let mut stream = Stream::from(tcp);
     let (start, bytes) = sniff(&mut stream).await?;
+    if start == ConnectionStart::Tls && core.settings.shares_https {
+        return Ok(Prepared::Https(stream.with_prefix(bytes)));
+    }
     trace!("start check TLS connection...");
     let custom = start == ConnectionStart::TlsMarked;
     let is_tls = custom || start == ConnectionStart::Tls;
@@ -153,7 +175,7 @@ async fn prepare(core: &Core, tcp: TcpStream) -> Result<Stream, PrepareError> {
         ConnectionStart::Http | ConnectionStart::V2 | ConnectionStart::Plain => stream.with_prefix(bytes),
     };
     trace!("check TLS connection success, isTLS: {is_tls} custom: {custom} internal: false");
-    Ok(stream)
+    Ok(Prepared::Frp(stream))
 }
 
 /// Reads until the first bytes tell what the connection is; ten always do.

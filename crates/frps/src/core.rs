@@ -16,6 +16,7 @@ use crate::ports::Ports;
 use crate::proxy::Table;
 use crate::refusals::Refusals;
 use crate::settings::Settings;
+use crate::vhost::StreamHosts;
 use crate::visitor::Visitors;
 
 /// How long one message may take to be written, outside a login.
@@ -36,6 +37,9 @@ pub(crate) struct Core {
     pub(crate) tcp_ports: Arc<Ports>,
     pub(crate) udp_ports: Arc<Ports>,
     pub(crate) tcp_groups: Arc<TcpGroups>,
+    /// Domains of https proxies, and of tcpmux proxies.
+    pub(crate) https: Arc<StreamHosts>,
+    pub(crate) tcpmux: Arc<StreamHosts>,
     /// Ends everything. Cancelled by whoever runs the server; all other tokens are its children.
     pub(crate) stop: CancellationToken,
     /// Every task that is not owned by something smaller: connections before they are known, mux sessions,
@@ -62,6 +66,8 @@ impl Core {
             udp_ports: Ports::new(&settings.allow_ports),
             tcp_groups: TcpGroups::new(Arc::clone(&tcp_ports), tasks.clone(), stop.clone()),
             tcp_ports,
+            https: Arc::default(),
+            tcpmux: Arc::default(),
             key: key::derive(auth.encryption_secret().as_bytes()),
             settings,
             tls,
@@ -74,5 +80,15 @@ impl Core {
     /// What a client is told of an error: its text, or only `summary` where the operator wants no details told.
     pub(crate) fn told(&self, summary: &str, error: &impl ToString) -> String {
         if self.settings.detailed_errors { error.to_string() } else { summary.to_owned() }
+    }
+
+    /// A server of defaults that listens nowhere.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Arc<Self> {
+        let mut config = frp_config::ServerConfig::default();
+        config.complete();
+        let tls = ServerTls::new(&frp_net::tls::ServerTlsOptions::default()).unwrap();
+        let auth = ServerAuth::token(frp_auth::Token::from("secret"), frp_auth::Scopes::default());
+        Self::new(Settings::new(&config), tls, auth, CancellationToken::new())
     }
 }

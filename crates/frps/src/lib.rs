@@ -15,7 +15,7 @@
 //!   the users that wait for one), `heartbeat`, `outbound`
 //! - `proxy`: what a client asked for; a file per type, and `table`, the names of all proxies; `group`: several
 //!   proxies behind one port; `ports`: which ports may be had
-//! - `vhost`: routes of proxies that share a port
+//! - `vhost`: proxies that share a port, told apart by domain
 //! - `visitor`: who reaches a proxy by a secret
 //! - `user_conn`: the life of one user connection; `traffic`: what it is counted in
 //!
@@ -47,7 +47,6 @@ mod server;
 mod settings;
 mod traffic;
 mod user_conn;
-#[allow(dead_code, unused_imports, reason = "the types that use it follow")]
 mod vhost;
 mod visitor;
 

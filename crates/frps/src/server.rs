@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use crate::accept;
 use crate::core::Core;
 use crate::settings::Settings;
+use crate::vhost;
 
 /// How long the server waits for its tasks at the end. Programs end within a second of being told.
 const END_TIMEOUT: Duration = Duration::from_millis(800);
@@ -32,7 +33,7 @@ pub enum BindError {
     /// `auth.tokenSource` gives no token.
     #[error("failed to resolve auth.tokenSource: {0}")]
     TokenSource(#[from] TokenSourceError),
-    /// The address for clients cannot be had.
+    /// The address for clients, or for users of https or tcpmux proxies, cannot be had.
     #[error("create server listener error, {0}")]
     Listen(std::io::Error),
     /// `proxyBindAddr` is a name that cannot be looked up. The original starts and then refuses every proxy.
@@ -43,7 +44,10 @@ pub enum BindError {
 /// A server that is bound to its address and not yet serving.
 pub struct Server {
     core: Arc<Core>,
+    /// For clients, and for users of ports that are shared with them.
     listener: TcpListener,
+    https: Option<TcpListener>,
+    tcpmux: Option<TcpListener>,
     /// Cancelled by whoever wants the server to end. The token of `core` follows once nobody can connect any more,
     /// so that no client that is cut off comes back to a server that is about to go.
     asked: CancellationToken,
@@ -59,13 +63,28 @@ impl Server {
         let mut settings = Settings::new(config);
         let tls = server_tls(config)?;
         let auth = server_auth(config).await?;
-        let listener = bind_tcp(&settings.bind_addr, settings.bind_port).map_err(BindError::Listen)?;
-        info!("frps tcp listen on {}", join_host_port(&settings.bind_addr, settings.bind_port));
         // Proxies bind it under a lock, where nobody may wait for a name server.
         settings.proxy_bind_addr =
             resolve_once(&settings.proxy_bind_addr).await.map_err(BindError::ProxyAddress)?;
+        let tcpmux = match settings.tcpmux_port {
+            0 => None,
+            port => Some(bind_vhost(&settings, port).map(|(listener, address)| {
+                let passthrough = config.tcpmux_passthrough;
+                info!("tcpmux httpconnect multiplexer listen on {address}, passthrough: {passthrough}");
+                listener
+            })?),
+        };
+        let listener = bind_tcp(&settings.bind_addr, settings.bind_port).map_err(BindError::Listen)?;
+        info!("frps tcp listen on {}", join_host_port(&settings.bind_addr, settings.bind_port));
+        let https = match settings.vhost_https_port {
+            port if port == 0 || settings.shares_https => None,
+            port => Some(bind_vhost(&settings, port).map(|(listener, address)| {
+                info!("https service listen on {address}");
+                listener
+            })?),
+        };
         let core = Core::new(settings, tls, auth, CancellationToken::new());
-        Ok(Self { core, listener, asked: CancellationToken::new() })
+        Ok(Self { core, listener, https, tcpmux, asked: CancellationToken::new() })
     }
 
     /// The address that clients connect to.
@@ -85,11 +104,17 @@ impl Server {
     /// Serves until the token of [`Server::stop_token`] is cancelled; then ends within a second. Dropping the future
     /// ends the server, too, without waiting for its tasks.
     pub async fn run(self) {
-        let Self { core, listener, asked } = self;
+        let Self { core, listener, https, tcpmux, asked } = self;
         let ends_with_us = core.stop.clone().drop_guard();
         let mut accepting = JoinSet::new();
+        if let Some(listener) = https {
+            accepting.spawn(vhost::https::serve(Arc::clone(&core), listener, asked.clone()));
+        }
+        if let Some(listener) = tcpmux {
+            accepting.spawn(vhost::tcpmux::serve(Arc::clone(&core), listener, asked.clone()));
+        }
         accepting.spawn(accept::serve(Arc::clone(&core), listener, asked));
-        accepting.join_next().await;
+        while accepting.join_next().await.is_some() {}
         drop(ends_with_us);
         core.registry.close();
         core.tasks.close();
@@ -97,6 +122,13 @@ impl Server {
             warn!("{} tasks did not end in time", core.tasks.len());
         }
     }
+}
+
+/// A listener for users of several proxies, and its address as it is logged.
+fn bind_vhost(settings: &Settings, port: u16) -> Result<(TcpListener, String), BindError> {
+    let address = settings.proxy_bind_addr.as_str();
+    let listener = bind_tcp(address, port).map_err(BindError::Listen)?;
+    Ok((listener, join_host_port(&settings.config.proxy_bind_addr, port)))
 }
 
 fn server_tls(config: &ServerConfig) -> Result<ServerTls, BindError> {

@@ -37,6 +37,12 @@ pub(crate) struct Settings {
     pub(crate) user_conn_timeout: Duration,
     /// `udpPacketSize`, in bytes.
     pub(crate) udp_packet_size: usize,
+    /// `vhostHTTPSPort`; 0 is off.
+    pub(crate) vhost_https_port: u16,
+    /// `tcpmuxHTTPConnectPort`; 0 is off.
+    pub(crate) tcpmux_port: u16,
+    /// Whether `vhostHTTPSPort` is the port of the clients, too. Upstream `server/service.go`.
+    pub(crate) shares_https: bool,
     /// `allowPorts` as inclusive ranges; empty allows all.
     pub(crate) allow_ports: Vec<(u16, u16)>,
     /// The whole configuration, for the checks of new proxies.
@@ -60,6 +66,9 @@ impl Settings {
             ..frp_mux::Config::default()
         });
         let positive = |number: i64| usize::try_from(number).ok().filter(|number| *number > 0);
+        let shares = |vhost_port: i64| {
+            vhost_port > 0 && vhost_port == config.bind_port && config.bind_addr == config.proxy_bind_addr
+        };
         Self {
             bind_addr: config.bind_addr.clone(),
             bind_port: port(config.bind_port),
@@ -75,6 +84,9 @@ impl Settings {
             max_ports_per_client: Some(config.max_ports_per_client).filter(|limit| *limit > 0),
             user_conn_timeout: config.user_conn_timeout(),
             udp_packet_size: positive(config.udp_packet_size).unwrap_or(0).min(LARGEST_DATAGRAM),
+            vhost_https_port: port(config.vhost_https_port),
+            tcpmux_port: port(config.tcpmux_http_connect_port),
+            shares_https: shares(config.vhost_https_port),
             allow_ports: config.allow_ports.iter().map(range).collect(),
             config: config.clone(),
         }

@@ -51,7 +51,9 @@ impl ProxySpec {
         let mut new_proxy = config.to_message();
         new_proxy.proxy_name = names::add_user_prefix(common.user, config.name());
         let kind = match (unbuilt::proxy(config), config) {
-            (Ok(()), ProxyConfig::Tcp(_)) => Kind::Stream(stream_options(config, common)),
+            (Ok(()), ProxyConfig::Tcp(_) | ProxyConfig::Https(_) | ProxyConfig::Tcpmux(_)) => {
+                Kind::Stream(stream_options(config, common))
+            }
             (Ok(()), ProxyConfig::Udp(_)) => Kind::Datagram(datagram_options(config, common)),
             (Ok(()), other) => Kind::Unbuilt(format!("proxy type [{}] has no handler", other.kind())),
             (Err(reason), _) => Kind::Unbuilt(reason.to_string()),

@@ -2,10 +2,12 @@
 //!
 //! One file per type. [`Start::start`] is the one list of them.
 
+mod https;
 mod stcp;
 mod sudp;
 mod table;
 mod tcp;
+mod tcpmux;
 mod udp;
 
 use std::io;
@@ -33,6 +35,7 @@ use crate::ids::ProxyName;
 use crate::ports::PortError;
 use crate::traffic::Traffic;
 use crate::user_conn::{self, UserConn};
+use crate::vhost::{HostError, HostPlace};
 use crate::visitor::{Door, Repeated, Terms};
 
 /// How long a work connection may take to take its first message.
@@ -59,6 +62,10 @@ pub(crate) enum StartError {
     Group(#[from] GroupError),
     #[error(transparent)]
     Visited(#[from] Repeated),
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error("unknown multiplexer [{0}]")]
+    UnknownMultiplexer(String),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -137,6 +144,11 @@ impl Proxy {
         self.core.tasks.spawn(serve);
     }
 
+    /// Gives lines the run id and the name of the proxy.
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
     fn start_message(&self, source: Option<SocketAddr>, destination: Option<SocketAddr>) -> StartWorkConn {
         let text =
             |address: Option<SocketAddr>| address.map(|address| address.ip().to_string()).unwrap_or_default();
@@ -163,6 +175,8 @@ pub(crate) struct Running {
     membership: Option<Membership>,
     /// Where visitors come in.
     door: Option<Door>,
+    /// Its domains on a shared port.
+    hosts: Vec<HostPlace>,
     ports: i64,
     /// Frees the name after everything else is gone.
     _entry: Entry,
@@ -180,6 +194,11 @@ impl Running {
             info!("proxy closing");
             self.stop.cancel();
             while self.tasks.join_next().await.is_some() {}
+            for host in self.hosts.drain(..) {
+                let closed = host.closed();
+                drop(host);
+                warn!("listener is closed: {closed}");
+            }
             if let Some(membership) = self.membership.take() {
                 membership.leave().await;
                 warn!("listener is closed: group listener closed");
@@ -237,6 +256,7 @@ impl Start<'_> {
             tasks: JoinSet::new(),
             membership: None,
             door: None,
+            hosts: Vec::new(),
             ports,
             proxy,
             _entry: entry,
@@ -253,11 +273,11 @@ impl Running {
         match config {
             ProxyConfig::Tcp(tcp) => tcp::listen(self, tcp),
             ProxyConfig::Udp(udp) => udp::listen(self, udp),
+            ProxyConfig::Https(https) => https::listen(self, https),
+            ProxyConfig::Tcpmux(tcpmux) => tcpmux::listen(self, tcpmux),
             ProxyConfig::Stcp(stcp) => stcp::listen(self, stcp, owner),
             ProxyConfig::Sudp(sudp) => sudp::listen(self, sudp, owner),
-            ProxyConfig::Http(_) | ProxyConfig::Https(_) | ProxyConfig::Tcpmux(_) | ProxyConfig::Xtcp(_) => {
-                Err(StartError::NotBuilt(config.kind()))
-            }
+            ProxyConfig::Http(_) | ProxyConfig::Xtcp(_) => Err(StartError::NotBuilt(config.kind())),
         }
     }
 

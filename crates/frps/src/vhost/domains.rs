@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use frp_config::proxy::DomainConfig;
-use frp_net::address::join_host_port;
+use frp_net::address::{join_host_port, split_host_port};
 
 /// Every domain of a proxy: its own in order, empty ones left out, then its subdomain under the server's
 /// `subDomainHost`. Upstream `server/proxy/proxy.go`, `buildDomains`.
@@ -31,16 +31,14 @@ pub(crate) fn canonical_host(authority: &str) -> Cow<'_, str> {
     }
 }
 
-/// Brackets of an IPv6 address go with the port, and stay without one. Several colons without brackets are no port.
+/// Several colons without brackets are no port. `None` for brackets that do not match.
 fn without_port(authority: &str) -> Option<&str> {
-    let Some((host, _)) = authority.rsplit_once(':') else { return Some(authority) };
-    if let Some(bracketed) = authority.strip_prefix('[') {
-        return match bracketed.split_once(']')? {
-            (host, port) if port.starts_with(':') => Some(host),
-            _ => Some(authority),
-        };
-    }
-    Some(if host.contains(':') { authority } else { host })
+    let has_port = match authority.bytes().filter(|byte| *byte == b':').count() {
+        0 => false,
+        1 => true,
+        _ => authority.starts_with('[') && authority.contains("]:"),
+    };
+    if has_port { split_host_port(authority).map(|(host, _)| host) } else { Some(authority) }
 }
 
 #[cfg(test)]

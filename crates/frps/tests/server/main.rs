@@ -12,5 +12,6 @@ mod recorded;
 mod relays;
 mod strangers;
 mod udp;
+mod vhosts;
 mod visitors;
 mod work_conns;

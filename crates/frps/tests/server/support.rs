@@ -44,8 +44,10 @@ impl Frps {
         config.transport.tcp_mux = Some(false);
         configure(&mut config);
         config.complete();
-        // Not a port that a user could configure: the system chooses.
-        config.bind_port = 0;
+        // Not a port that a user could configure: the system chooses, unless the test has.
+        if config.bind_port == 7000 {
+            config.bind_port = 0;
+        }
         let server = Server::bind(&config).await.unwrap();
         let addr = server.local_addr().unwrap();
         let stop = server.stop_token();
