@@ -6,10 +6,9 @@ use bytes::BytesMut;
 
 /// One read of a busy session takes up to this much.
 pub(crate) const READ_BUFFER: usize = 64 * 1024;
-/// Buffers kept for another turn while readers still hold parts of them.
-const RETIRED_MAX: usize = 32;
-/// With more than this many kept, one that is free and not needed goes.
-const RETIRED_FEW: usize = 4;
+/// Buffers kept for another turn until the session is quiet. Giving one back and faulting it in anew costs more than
+/// reading into it.
+const RETIRED_MAX: usize = 64;
 
 /// What was read and not taken yet, in a buffer with room behind it. Readers hold slices of earlier buffers; a buffer is
 /// used again when they are through with it, since giving it back to the allocator each time costs page faults.
@@ -37,18 +36,10 @@ impl Input {
         }
     }
 
-    /// A buffer that nobody holds a part of any more.
+    /// A buffer that nobody holds a part of any more: the one used last, which is still in the cache.
     fn reclaim(&mut self) -> Option<BytesMut> {
-        let free = self.retired.iter_mut().position(|buffer| buffer.try_reclaim(READ_BUFFER))?;
-        let buffer = self.retired.remove(free);
-        // The oldest come first, so where the next is free as well there are more than it takes.
-        if self.retired.len() > RETIRED_FEW
-            && let Some(next) = self.retired.get_mut(free)
-            && next.try_reclaim(READ_BUFFER)
-        {
-            self.retired.remove(free);
-        }
-        buffer
+        let free = self.retired.iter_mut().rposition(|buffer| buffer.try_reclaim(READ_BUFFER))?;
+        self.retired.remove(free)
     }
 
     /// Gives back what is not needed while nothing comes.

@@ -79,6 +79,17 @@ impl MuxStream {
         Poll::Ready(Ok(count))
     }
 
+    /// Like `poll_read` without a copy: the next bytes as they arrived, none at the end. They count as read when the
+    /// next piece is asked for.
+    ///
+    /// # Errors
+    /// As `poll_read`.
+    pub fn poll_read_piece(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let this = self.get_mut();
+        ready!(this.poll_fill(cx))?;
+        Poll::Ready(Ok(std::mem::take(&mut this.current)))
+    }
+
     /// Bytes that arrived and were not read.
     #[cfg(all(test, not(frp_loom)))]
     pub(crate) fn waiting(&self) -> usize {

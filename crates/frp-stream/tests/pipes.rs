@@ -125,7 +125,8 @@ async fn pipes_are_held_while_bytes_are_in_flight_and_their_number_is_bounded() 
     let idle = all(full.into_iter().map(Joined::empty)).await;
     assert!((1..=KEPT).contains(&pipes()), "{} pipes", pipes());
     let full = all(idle.into_iter().map(|one| Joined { sent: 0, ..one }.fill())).await;
-    assert!(pipes() > KEPT);
+    // How many it takes is up to the kernel: a relay that knows how much fits may leave the rest where it is.
+    assert!((1..=MOST).contains(&pipes()), "{} pipes", pipes());
     let idle = all(full.into_iter().map(Joined::empty)).await;
     assert!((1..=KEPT).contains(&pipes()), "{} pipes", pipes());
 

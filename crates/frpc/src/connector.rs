@@ -12,10 +12,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use frp_mux::{MuxStream, OpenError, Session};
+use frp_mux::{OpenError, Session};
 use frp_net::address;
 use frp_net::dial::{DialError, DialOptions, dial_tcp};
 use frp_net::keepalive::Keepalive;
+use frp_net::mux;
 use frp_net::resolve::Resolver;
 use frp_net::tls::{ClientTls, ClientTlsOptions, TlsError, write_marker};
 use frp_stream::Stream;
@@ -260,7 +261,7 @@ impl MuxSession {
     /// A new stream of this connection.
     pub(crate) async fn open(&self) -> Result<ServerStream, ConnectError> {
         let opened = timeout(OPEN_TIMEOUT, self.session.open()).await;
-        let stream = Stream::boxed_with(opened.map_err(|_| ConnectError::MuxTimeout)??, MuxStream::abandon);
+        let stream = mux::stream(opened.map_err(|_| ConnectError::MuxTimeout)??);
         Ok(ServerStream { stream, local: self.local, remote: self.remote })
     }
 

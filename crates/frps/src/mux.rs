@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use frp_mux::{Config, MuxStream, Session, SessionEnd};
-use frp_stream::Stream;
+use frp_mux::{Config, Session, SessionEnd};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
@@ -73,7 +72,7 @@ pub(crate) async fn serve(
                     break;
                 };
                 streams += 1;
-                let inbound = Inbound { stream: Stream::boxed_with(stream, MuxStream::abandon), peer, local };
+                let inbound = Inbound { stream: frp_net::mux::stream(stream), peer, local };
                 quiet_until = Instant::now() + FIRST_MESSAGE_TIMEOUT;
                 let stream =
                     first_message::serve(Arc::clone(&core), inbound, Arc::clone(&connection), quiet_until);

@@ -11,9 +11,9 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-pub use boxed::Boxed;
 pub(crate) use boxed::Layer;
-use bytes::Bytes;
+pub use boxed::{Boxed, PieceIo};
+use bytes::{Buf, Bytes};
 pub use prefixed::Prefixed;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
@@ -62,6 +62,47 @@ impl Stream {
     /// instead where the peer shall not go on sending to nobody.
     pub fn boxed_with<T: Io + 'static>(io: T, abandon: fn(T)) -> Self {
         Self::Layered(Prefixed::new(Bytes::new(), Boxed::plain(io, abandon)))
+    }
+
+    /// As [`Stream::boxed_with`], for a stream that can pass its bytes on without copying them.
+    pub fn boxed_pieces<T: Io + 'static>(io: T, ops: &'static PieceIo<T>) -> Self {
+        Self::Layered(Prefixed::new(Bytes::new(), Boxed::pieces(io, ops)))
+    }
+
+    /// Whether [`Stream::poll_read_piece`] can be called now.
+    pub(crate) fn gives_pieces(&self) -> bool {
+        matches!(self, Self::Layered(io) if io.prefix().is_empty() && io.inner().passes_pieces())
+    }
+
+    /// Whether writing a piece saves a copy.
+    pub(crate) fn takes_pieces(&self) -> bool {
+        matches!(self, Self::Layered(io) if io.inner().passes_pieces())
+    }
+
+    /// The next bytes without a copy; see [`PieceIo::read`].
+    pub(crate) fn poll_read_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        match self {
+            Self::Tcp(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+            Self::Layered(io) => io.inner_mut().poll_read_piece(cx),
+        }
+    }
+
+    /// Writes without a copy where that is possible; see [`PieceIo::write`].
+    pub(crate) fn poll_write_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        piece: &mut Bytes,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Layered(io) => io.inner_mut().poll_write_piece(cx, piece),
+            Self::Tcp(tcp) => {
+                let written = Pin::new(tcp).poll_write(cx, piece);
+                if let Poll::Ready(Ok(count)) = written {
+                    piece.advance(count);
+                }
+                written
+            }
+        }
     }
 
     /// Puts a layer of this crate around a stream; whoever abandons it abandons the stream.

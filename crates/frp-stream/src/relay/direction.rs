@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 #[cfg(target_os = "linux")]
 use super::room;
-use super::{Operation, splice::Splice};
+use super::{Operation, pieces::Pieces, splice::Splice};
 use crate::{
     Stream,
     buffer::{BULK, Buffer, Pending},
@@ -23,12 +23,14 @@ const READS_PER_POLL: usize = 32;
 /// Bytes after which it does so in any case.
 const BYTES_PER_POLL: u64 = 2 * 1024 * 1024;
 
-/// What one direction is doing. Bytes are copied through a pooled buffer or, from one TCP connection to
-/// another and where it pays, spliced; they are read only when none are held in either.
+/// What one direction is doing. Bytes are copied through a pooled buffer, passed on in pieces to or from a stream that
+/// shares its memory, or, from one TCP connection to another and where it pays, spliced; they are read only when none are held in either.
 #[derive(Default)]
 pub(super) struct Direction {
     /// Read into memory and not yet written.
     pending: Pending,
+    /// The same in memory that one of the streams shares.
+    pieces: Pieces,
     /// Moved into a pipe and not yet out of it.
     splice: Splice,
     /// Bytes taken by the stream written to, all in all.
@@ -54,7 +56,7 @@ impl Direction {
 
     /// Whether no bytes are held.
     pub(super) fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.splice.is_empty()
+        self.pending.is_empty() && self.pieces.is_empty() && self.splice.is_empty()
     }
 
     #[cfg(all(test, target_os = "linux"))]
@@ -139,6 +141,12 @@ impl Direction {
         {
             return Poll::Ready(Ok(moved));
         }
+        if from.gives_pieces() {
+            return self.pieces.poll_take(cx, from);
+        }
+        if to.takes_pieces() {
+            return self.pieces.poll_read(cx, from);
+        }
         let mut buffer = Buffer::take();
         let mut unread = ReadBuf::new(buffer.get_mut(..BULK).unwrap_or_default());
         ready!(Pin::new(from).poll_read(cx, &mut unread))?;
@@ -152,6 +160,7 @@ impl Direction {
         while !self.is_idle() {
             let written = match to.raw_tcp() {
                 Some(to) if !self.splice.is_empty() => self.splice.poll_drain(cx, to),
+                _ if !self.pieces.is_empty() => self.pieces.poll_write(cx, to),
                 _ => Pin::new(&mut *to).poll_write(cx, self.pending.bytes()),
             };
             self.blocked |= written.is_pending();

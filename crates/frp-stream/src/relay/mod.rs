@@ -24,7 +24,8 @@
 //!
 //! # How bytes move
 //!
-//! Through a pooled buffer that is held only while bytes are in it; on Linux, from one TCP connection to
+//! Through a pooled buffer that is held only while bytes are in it; without a copy from or to a stream that shares its
+//! memory, as a mux stream does; on Linux, from one TCP connection to
 //! another, by `splice(2)` through a pooled pipe once a direction is bulk. Nothing is read for a TCP
 //! connection that was full before it has room again. So an idle relay holds its two streams and its
 //! state, and one with a slow reader seldom more.
@@ -40,6 +41,7 @@
 //! connection. Neither is worse than the original with itself.
 
 mod direction;
+mod pieces;
 #[cfg(target_os = "linux")]
 mod room;
 #[cfg_attr(not(target_os = "linux"), path = "no_splice.rs")]
