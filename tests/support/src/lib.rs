@@ -7,8 +7,11 @@
 //! | [`ports`] | free ports of loopback, never given twice |
 //! | [`relay`] | a relay between frpc and frps that can turn into a black hole |
 //! | [`service`] | local services: echo over TCP and UDP, a counting sink, a slow one |
+//! | [`site`], [`scripted`] | web servers: an ordinary one, and one that answers byte by byte as it is told |
 //! | [`traffic`] | what users do: requests, checked bulk in both directions |
+//! | [`http`], [`tls`], [`websocket`] | what they and services speak |
 //! | [`tunnel`] | an frps and an frpc with their configuration, started and ready |
+//! | [`kind`] | the types of proxies, and how users reach one of each |
 //!
 //! Every wait has an upper bound, [`LONG`], after which the test fails with what was waited for; no test sleeps
 //! for a length of time and hopes.
@@ -17,13 +20,19 @@
 
 use std::time::Duration;
 
+pub mod http;
+pub mod kind;
 pub mod ports;
 pub mod process;
 pub mod programs;
 pub mod relay;
+pub mod scripted;
 pub mod service;
+pub mod site;
+pub mod tls;
 pub mod traffic;
 pub mod tunnel;
+pub mod websocket;
 
 /// The upper bound of a wait for something that must happen; far longer than it takes.
 pub const LONG: Duration = Duration::from_secs(60);

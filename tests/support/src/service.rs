@@ -9,6 +9,8 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use crate::tls;
+
 /// A service that runs in tasks of its own, stopped by dropping it.
 #[derive(Debug)]
 pub struct Service {
@@ -48,6 +50,20 @@ impl Service {
     pub async fn echo() -> Result<Self> {
         Self::tcp(|mut peer| async move {
             let (mut read, mut write) = peer.split();
+            let _ = tokio::io::copy(&mut read, &mut write).await;
+            let _ = write.shutdown().await;
+        })
+        .await
+    }
+
+    /// As [`Self::echo`], over TLS.
+    ///
+    /// # Errors
+    /// No port.
+    pub async fn tls_echo() -> Result<Self> {
+        Self::tcp(|peer| async move {
+            let Ok(stream) = tls::accept(peer).await else { return };
+            let (mut read, mut write) = tokio::io::split(stream);
             let _ = tokio::io::copy(&mut read, &mut write).await;
             let _ = write.shutdown().await;
         })

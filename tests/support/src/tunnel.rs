@@ -46,11 +46,11 @@ impl Setting {
 pub struct Proxy {
     /// Its name.
     pub name: String,
-    /// `tcp` or `udp`.
+    /// Its type.
     pub kind: &'static str,
     /// Port of the service on 127.0.0.1.
     pub local: u16,
-    /// Public port on 127.0.0.1.
+    /// Public port on 127.0.0.1; 0 for a proxy that has none of its own.
     pub remote: u16,
     /// Further lines of its section, `key = value` in INI spelling.
     pub extra: String,
@@ -61,6 +61,46 @@ impl Proxy {
     #[must_use]
     pub fn new(kind: &'static str, name: &str, local: u16) -> Self {
         Self { name: name.to_owned(), kind, local, remote: ports::free(), extra: String::new() }
+    }
+
+    /// A proxy without a public port of its own.
+    #[must_use]
+    pub fn portless(kind: &'static str, name: &str, local: u16) -> Self {
+        Self { name: name.to_owned(), kind, local, remote: 0, extra: String::new() }
+    }
+
+    /// The same with further lines in its section.
+    #[must_use]
+    pub fn with(mut self, lines: &str) -> Self {
+        self.extra.push_str(lines);
+        self.extra.push('\n');
+        self
+    }
+}
+
+/// The users' end of a stcp or sudp proxy.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// Its name.
+    pub name: String,
+    /// `stcp` or `sudp`.
+    pub kind: &'static str,
+    /// The proxy's name.
+    pub server: String,
+    /// The proxy's key.
+    pub key: String,
+    /// Where users connect on 127.0.0.1.
+    pub port: u16,
+    /// Further lines of its section.
+    pub extra: String,
+}
+
+impl Visitor {
+    /// A visitor with a free port.
+    #[must_use]
+    pub fn new(kind: &'static str, name: &str, server: &str, key: &str) -> Self {
+        let [name, server, key] = [name, server, key].map(str::to_owned);
+        Self { name, kind, server, key, port: ports::free(), extra: String::new() }
     }
 
     /// The same with further lines in its section.
@@ -144,11 +184,17 @@ impl Tunnel {
     /// # Errors
     /// It cannot be started.
     pub async fn restart_frpc(&mut self) -> Result<()> {
+        let gone = self.frps.count(CLIENT_GONE);
         self.frpc.kill().await?;
+        // Until then its proxies have their names.
+        self.frps.lines(CLIENT_GONE, gone + 1).await?;
         self.frpc = start_program(Role::Frpc, self.folder.path())?;
         Ok(())
     }
 }
+
+/// What a server says when it has noticed.
+const CLIENT_GONE: &str = "client exit success";
 
 async fn start_frps(folder: &Path) -> Result<Process> {
     let mut frps = start_program(Role::Frps, folder)?;
@@ -178,19 +224,40 @@ pub fn server_ini(setting: Setting, port: u16, extra: &str) -> String {
 /// The client's configuration of a tunnel.
 #[must_use]
 pub fn client_ini(setting: Setting, port: u16, extra: &str, proxies: &[Proxy]) -> String {
-    let mut text = format!(
-        "[common]\nserver_addr = 127.0.0.1\nserver_port = {port}\ntoken = secret\ntcp_mux = {}\ntls_enable = {}\n\
-         log_level = debug\ndisable_log_color = true\n{extra}\n",
-        setting.mux, setting.tls
-    );
+    let mut text = common_ini(setting, port, extra);
     for proxy in proxies {
         let Proxy { name, kind, local, remote, extra } = proxy;
+        let public = if *remote == 0 { String::new() } else { format!("remote_port = {remote}\n") };
         let _ = write!(
             text,
-            "[{name}]\ntype = {kind}\nlocal_ip = 127.0.0.1\nlocal_port = {local}\nremote_port = {remote}\n\
+            "[{name}]\ntype = {kind}\nlocal_ip = 127.0.0.1\nlocal_port = {local}\n{public}\
              use_encryption = {}\nuse_compression = {}\n{extra}\n",
             setting.encryption, setting.compression
         );
     }
     text
+}
+
+/// The configuration of a client that holds visitors.
+#[must_use]
+pub fn visitor_ini(setting: Setting, port: u16, extra: &str, visitors: &[Visitor]) -> String {
+    let mut text = common_ini(setting, port, extra);
+    for visitor in visitors {
+        let Visitor { name, kind, server, key, port, extra } = visitor;
+        let _ = write!(
+            text,
+            "[{name}]\ntype = {kind}\nrole = visitor\nserver_name = {server}\nsk = {key}\n\
+             bind_addr = 127.0.0.1\nbind_port = {port}\nuse_encryption = {}\nuse_compression = {}\n{extra}\n",
+            setting.encryption, setting.compression
+        );
+    }
+    text
+}
+
+fn common_ini(setting: Setting, port: u16, extra: &str) -> String {
+    format!(
+        "[common]\nserver_addr = 127.0.0.1\nserver_port = {port}\ntoken = secret\ntcp_mux = {}\ntls_enable = {}\n\
+         log_level = debug\ndisable_log_color = true\n{extra}\n",
+        setting.mux, setting.tls
+    )
 }
