@@ -15,6 +15,11 @@ for folder in "$FRP_REF"/v*/; do
   release=$(basename "$folder")
   for side in FRP_SERVER FRP_CLIENT; do
     echo "== $side=$release"
-    env "$side=$release" cargo test --quiet -p frp-e2e --test matrix --test lifecycle
+    suites=(matrix lifecycle types)
+    # What each release does with odd requests and groups differs; the newest is the one that we follow.
+    if [ "$release" = v0.70.1 ]; then
+      suites+=(http websocket udp groups samples)
+    fi
+    env "$side=$release" cargo test --quiet -p frp-e2e "${suites[@]/#/--test=}"
   done
 done

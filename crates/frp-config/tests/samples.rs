@@ -50,6 +50,20 @@ fn all_verify() {
 }
 
 #[test]
+fn those_of_every_type_verify() {
+    for folder in std::fs::read_dir(conf().join("types")).unwrap() {
+        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let program = if path.ends_with("frps.toml") { Program::Server } else { Program::Client };
+            let name = path.to_str().unwrap();
+            let verdict = verify(program, name, &options(), &UnsafeFeatures::default());
+            assert_eq!(verdict.exit, 0, "{name}: {}", verdict.stdout);
+            assert!(verdict.stdout.ends_with("syntax is ok\n"), "{}", verdict.stdout);
+        }
+    }
+}
+
+#[test]
 fn the_small_pair_fits_together() {
     let server = load_server("frps.ini", &options()).unwrap();
     let client = load_client("frpc.ini", &options()).unwrap();

@@ -47,12 +47,12 @@ impl<'a> Rounds<'a> {
         eprintln!("takes about {:.0} min", (self.estimate() / 60.0).ceil());
         for &mode in &self.options.modes {
             for round in 0..self.options.rounds {
-                let mut field: Vec<&Subject> =
-                    self.subjects.iter().filter(|subject| subject.id.runs_in(mode)).collect();
-                let first = round % field.len().max(1);
-                field.rotate_left(first);
                 for (ready, steps) in PHASES {
-                    let steps: Vec<Step> = steps.iter().copied().filter(|&step| self.wanted(step)).collect();
+                    let mut field: Vec<&Subject> = self.field(mode, ready).collect();
+                    let first = round % field.len().max(1);
+                    field.rotate_left(first);
+                    let steps = steps.iter().copied().filter(|&step| self.wanted(step) && step.taken_in(mode));
+                    let steps: Vec<Step> = steps.collect();
                     if !steps.is_empty() {
                         self.phase(mode, round, &field, ready, &steps).await;
                     }
@@ -60,6 +60,11 @@ impl<'a> Rounds<'a> {
             }
         }
         self.results
+    }
+
+    /// Who is measured in a phase.
+    fn field(&self, mode: Mode, ready: Ready) -> impl Iterator<Item = &'a Subject> + use<'a> {
+        self.subjects.iter().filter(move |subject| subject.id.runs_in(mode) && subject.id.can(ready))
     }
 
     fn wanted(&self, step: Step) -> bool {
@@ -71,11 +76,14 @@ impl<'a> Rounds<'a> {
         let takes = |step: Step| {
             0.2 + if matches!(step, Step::Start | Step::Idle) { 1.0 } else { self.options.seconds }
         };
-        let steps = PHASES.iter().flat_map(|(_, steps)| steps.iter().copied());
-        let each: f64 = steps.filter(|&step| self.wanted(step)).map(takes).sum();
-        let runs = |mode: &Mode| self.subjects.iter().filter(|subject| subject.id.runs_in(*mode)).count();
-        let tunnels = self.options.modes.iter().map(runs).sum::<usize>() * self.options.rounds;
-        each * tunnels as f64
+        let phases = |mode: Mode| {
+            PHASES.iter().map(move |(ready, steps)| {
+                let steps = steps.iter().copied().filter(|&step| self.wanted(step) && step.taken_in(mode));
+                steps.map(takes).sum::<f64>() * self.field(mode, *ready).count() as f64
+            })
+        };
+        let round: f64 = self.options.modes.iter().copied().flat_map(phases).sum();
+        round * self.options.rounds as f64
     }
 
     async fn phase(&mut self, mode: Mode, round: usize, field: &[&Subject], ready: Ready, steps: &[Step]) {
@@ -157,7 +165,8 @@ impl<'a> Rounds<'a> {
     /// The port that the subject's tunnel leads to.
     fn service(&self, mode: Mode, id: Id, ready: Ready) -> u16 {
         match ready {
-            Ready::Answers => self.services.http,
+            Ready::Answers | Ready::Serves => self.services.http,
+            Ready::Handshakes => self.services.tls,
             Ready::Listens if self.tools(mode, id).iperf3.is_some() => self.iperf3,
             Ready::Listens => self.services.bulk,
         }

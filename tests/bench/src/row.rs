@@ -18,11 +18,19 @@ pub(crate) enum Row {
     IdleConnection,
     IdleMemory,
     Start,
+    VhostRequests,
+    VhostRequestP50,
+    VhostRequestP99,
+    VhostRequestCpu,
+    VhostConnections,
+    VhostConnectionCpu,
+    Handshakes,
+    HandshakeCpu,
 }
 
 impl Row {
     /// Every row, in the order of the report.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::BulkUp,
         Self::BulkDown,
         Self::BulkEight,
@@ -38,6 +46,14 @@ impl Row {
         Self::IdleConnection,
         Self::IdleMemory,
         Self::Start,
+        Self::VhostRequests,
+        Self::VhostRequestP50,
+        Self::VhostRequestP99,
+        Self::VhostRequestCpu,
+        Self::VhostConnections,
+        Self::VhostConnectionCpu,
+        Self::Handshakes,
+        Self::HandshakeCpu,
     ];
 
     /// The word that chooses it on the command line, where a beginning chooses all that begin so.
@@ -67,25 +83,56 @@ impl Row {
             Self::IdleConnection => ("idle-connection", "KiB per idle connection"),
             Self::IdleMemory => ("idle-memory", "idle memory, MiB"),
             Self::Start => ("start", "time to start, ms"),
+            Self::VhostRequests => ("vhost-requests", "http vhost requests/s"),
+            Self::VhostRequestP50 => ("vhost-request-p50", "http vhost p50, ms"),
+            Self::VhostRequestP99 => ("vhost-request-p99", "http vhost p99, ms"),
+            Self::VhostRequestCpu => ("vhost-request-cpu", "http vhost CPU µs per request"),
+            Self::VhostConnections => ("vhost-connections", "http vhost new connections/s"),
+            Self::VhostConnectionCpu => {
+                ("vhost-connection-cpu", "http vhost CPU µs per new connection")
+            }
+            Self::Handshakes => ("https-handshakes", "https vhost handshakes/s"),
+            Self::HandshakeCpu => ("https-handshake-cpu", "https vhost CPU µs per handshake"),
         }
     }
 
     /// Whether a larger figure is the better one.
     pub(crate) fn more_is_better(self) -> bool {
-        matches!(self, Self::BulkUp | Self::BulkDown | Self::BulkEight | Self::Requests | Self::Connections)
+        matches!(
+            self,
+            Self::BulkUp
+                | Self::BulkDown
+                | Self::BulkEight
+                | Self::Requests
+                | Self::Connections
+                | Self::VhostRequests
+                | Self::VhostConnections
+                | Self::Handshakes
+        )
     }
 
     /// The figure as the report prints it.
     pub(crate) fn format(self, value: f64) -> String {
         match self {
-            Self::Requests | Self::Connections | Self::ConnectionCpu => format!("{value:.0}"),
-            Self::RequestCpu | Self::IdleConnection | Self::IdleMemory | Self::Start => {
+            Self::Requests
+            | Self::Connections
+            | Self::ConnectionCpu
+            | Self::VhostRequests
+            | Self::VhostConnections
+            | Self::VhostConnectionCpu
+            | Self::Handshakes
+            | Self::HandshakeCpu => format!("{value:.0}"),
+            Self::RequestCpu | Self::VhostRequestCpu | Self::IdleConnection | Self::IdleMemory | Self::Start => {
                 format!("{value:.1}")
             }
             Self::CpuUp | Self::CpuDown | Self::CpuEight => format!("{value:.3}"),
-            Self::BulkUp | Self::BulkDown | Self::BulkEight | Self::RequestP50 | Self::RequestP99 => {
-                format!("{value:.2}")
-            }
+            Self::BulkUp
+            | Self::BulkDown
+            | Self::BulkEight
+            | Self::RequestP50
+            | Self::RequestP99
+            | Self::VhostRequestP50
+            | Self::VhostRequestP99 => format!("{value:.2}"),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use crate::load::{Exchanges, Flow, Tools, Transfer, bulk, connections, idle, iperf3, requests, wrk};
+use crate::load::{Exchanges, Flow, Tools, Transfer, bulk, connections, handshakes, idle, iperf3, requests, vhost, wrk};
+use crate::mode::Mode;
 use crate::row::Row;
 use crate::service::Services;
 use crate::subject::{Ready, Running};
@@ -15,11 +16,14 @@ pub(crate) enum Step {
     Requests,
     Connections,
     Bulk(Flow),
+    VhostRequests,
+    VhostConnections,
+    Handshakes,
 }
 
-/// Steps that share a tunnel, in order: memory is looked at while the programs are fresh, and bulk gets programs of
-/// its own.
-pub(crate) const PHASES: [(Ready, &[Step]); 2] = [
+/// Steps that share a tunnel, in order: memory is looked at while the programs are fresh, and bulk and virtual hosts
+/// get programs of their own.
+pub(crate) const PHASES: [(Ready, &[Step]); 4] = [
     (Ready::Answers, &[Step::Start, Step::Idle, Step::Requests, Step::Connections]),
     (
         Ready::Listens,
@@ -29,6 +33,8 @@ pub(crate) const PHASES: [(Ready, &[Step]); 2] = [
             Step::Bulk(Flow { down: false, streams: 8 }),
         ],
     ),
+    (Ready::Serves, &[Step::VhostRequests, Step::VhostConnections]),
+    (Ready::Handshakes, &[Step::Handshakes]),
 ];
 
 /// What a step needs besides the tunnel.
@@ -61,7 +67,18 @@ impl Step {
             Self::Bulk(Flow { streams: 1, down: false }) => &[Row::BulkUp, Row::CpuUp],
             Self::Bulk(Flow { streams: 1, down: true }) => &[Row::BulkDown, Row::CpuDown],
             Self::Bulk(_) => &[Row::BulkEight, Row::CpuEight],
+            Self::VhostRequests => {
+                &[Row::VhostRequests, Row::VhostRequestP50, Row::VhostRequestP99, Row::VhostRequestCpu]
+            }
+            Self::VhostConnections => &[Row::VhostConnections, Row::VhostConnectionCpu],
+            Self::Handshakes => &[Row::Handshakes, Row::HandshakeCpu],
         }
+    }
+
+    /// Whether it is taken in `mode`: what virtual hosts cost is looked at in the default one.
+    pub(crate) fn taken_in(self, mode: Mode) -> bool {
+        let hosts = matches!(self, Self::VhostRequests | Self::VhostConnections | Self::Handshakes);
+        !hosts || mode == Mode::Default
     }
 
     /// Measures. A tunnel without programs has no CPU time, no memory and no start.
@@ -75,7 +92,7 @@ impl Step {
             Self::Requests => {
                 let before = tunnel.cpu()?;
                 let done = match &bench.tools.wrk {
-                    Some(wrk) => wrk::run(wrk, tunnel.public, bench.seconds).await?,
+                    Some(wrk) => wrk::run(wrk, tunnel.public, None, bench.seconds).await?,
                     None => requests::run(tunnel.public, bench.seconds).await?,
                 };
                 let mut figures = self.exchanges(done, tunnel, tunnel.cpu()? - before);
@@ -96,12 +113,35 @@ impl Step {
                 };
                 Ok(self.transfer(done, tunnel, tunnel.cpu()? - before))
             }
+            Self::VhostRequests => {
+                let before = tunnel.cpu()?;
+                let done = match &bench.tools.wrk {
+                    Some(wrk) => wrk::run(wrk, tunnel.public, Some(vhost::HOST), bench.seconds).await?,
+                    None => vhost::requests(tunnel.public, bench.seconds).await?,
+                };
+                let mut figures = self.exchanges(done, tunnel, tunnel.cpu()? - before);
+                figures.rows.extend([(Row::VhostRequestP50, done.p50), (Row::VhostRequestP99, done.p99)]);
+                Ok(figures)
+            }
+            Self::VhostConnections => {
+                let before = tunnel.cpu()?;
+                let done = vhost::connections(tunnel.public, bench.seconds).await?;
+                Ok(self.exchanges(done, tunnel, tunnel.cpu()? - before))
+            }
+            Self::Handshakes => {
+                let before = tunnel.cpu()?;
+                let done = handshakes::run(tunnel.public, bench.seconds).await?;
+                Ok(self.exchanges(done, tunnel, tunnel.cpu()? - before))
+            }
         }
     }
 
     fn exchanges(self, done: Exchanges, tunnel: &Running, cpu: f64) -> Figures {
         let (rate, cost) = match self {
             Self::Requests => (Row::Requests, Row::RequestCpu),
+            Self::VhostRequests => (Row::VhostRequests, Row::VhostRequestCpu),
+            Self::VhostConnections => (Row::VhostConnections, Row::VhostConnectionCpu),
+            Self::Handshakes => (Row::Handshakes, Row::HandshakeCpu),
             _ => (Row::Connections, Row::ConnectionCpu),
         };
         let mut rows = vec![(rate, done.count / done.seconds)];

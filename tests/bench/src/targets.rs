@@ -62,6 +62,9 @@ const ALL: &[Target] = &[
     target(&[Mode::Plain, Mode::Mux], &[Row::IdleConnection], Bound::Below(6.5)),
     target(&[Mode::Default], &[Row::IdleConnection], Bound::Below(8.0)),
     target(&[Mode::Encrypted], &[Row::IdleConnection], Bound::Below(12.0)),
+    target(&[Mode::Default], &[Row::VhostRequests], Bound::AtLeast(5.0, Id::Original)),
+    target(&[Mode::Default], &[Row::VhostConnections], Bound::AtLeast(3.0, Id::Original)),
+    target(&[Mode::Default], &[Row::HandshakeCpu], Bound::AtMost(0.33, Id::Original)),
     target(&Mode::ALL, &[Row::IdleMemory], Bound::AtMost(0.2, Id::Original)),
 ];
 

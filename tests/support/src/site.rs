@@ -84,7 +84,7 @@ async fn answer(request: Request<Incoming>, name: &'static str) -> Result<Respon
         }
         "chunked" => {
             let (seed, length) = (number()?, number()?);
-            Response::new(chunks(Noise::whole(seed, length)))
+            Response::new(chunks(&Noise::whole(seed, length)))
         }
         "status" => {
             let mut answer = Response::new(whole("a status"));
@@ -185,7 +185,7 @@ fn whole(bytes: impl Into<Bytes>) -> Body {
 }
 
 /// A body whose length is not told.
-fn chunks(bytes: Vec<u8>) -> Body {
+fn chunks(bytes: &[u8]) -> Body {
     let pieces: Vec<_> =
         bytes.chunks(10_000).map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece)))).collect();
     BodyExt::boxed(StreamBody::new(futures_util::stream::iter(pieces)))

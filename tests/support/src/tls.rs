@@ -1,5 +1,5 @@
 //! TLS of services behind an https proxy, and of their users. There is one certificate, ECDSA P-256, for
-//! [`DOMAIN`] and every name right below it.
+//! [`DOMAIN`], every name right below it, and the host of the samples.
 
 use std::sync::{Arc, LazyLock};
 
@@ -23,7 +23,7 @@ static ENDS: LazyLock<std::result::Result<Ends, String>> =
     LazyLock::new(|| make().map_err(|error| format!("{error:#}")));
 
 fn make() -> Result<Ends> {
-    let names = vec![DOMAIN.to_owned(), format!("*.{DOMAIN}")];
+    let names = vec![DOMAIN.to_owned(), format!("*.{DOMAIN}"), "www.example.com".to_owned()];
     let made = rcgen::generate_simple_self_signed(names)?;
     let certificate: CertificateDer<'static> = made.cert.der().clone();
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));

@@ -20,15 +20,30 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// # Errors
 /// None was served.
 pub(crate) async fn run(public: u16, seconds: f64) -> Result<Exchanges> {
+    again_and_again(seconds, move || once(public)).await
+}
+
+/// Does a thing again and again for so many seconds, in [`AT_ONCE`] tasks, and counts how often it went well.
+///
+/// # Errors
+/// Never.
+pub(super) async fn again_and_again<F>(
+    seconds: f64,
+    once: impl Fn() -> F + Clone + Send + 'static,
+) -> Result<Exchanges>
+where
+    F: Future<Output = Result<()>> + Send,
+{
     let began = Instant::now();
     let end = began + Duration::from_secs_f64(seconds);
     let mut tasks = JoinSet::new();
     for _ in 0..AT_ONCE {
+        let once = once.clone();
         tasks.spawn(async move {
             let (mut times, mut failed) = (Vec::new(), 0);
             loop {
                 let opened = Instant::now();
-                match timeout(LIMIT, once(public)).await {
+                match timeout(LIMIT, once()).await {
                     Ok(Ok(())) => times.push(opened.elapsed()),
                     _ => {
                         failed += 1;

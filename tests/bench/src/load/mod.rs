@@ -3,9 +3,11 @@
 
 pub(crate) mod bulk;
 pub(crate) mod connections;
+pub(crate) mod handshakes;
 pub(crate) mod idle;
 pub(crate) mod iperf3;
 pub(crate) mod requests;
+pub(crate) mod vhost;
 pub(crate) mod wrk;
 
 use std::path::PathBuf;
@@ -42,7 +44,7 @@ impl Tools {
             )
         };
         format!(
-            "bulk: {}; keep-alive requests: {}; new and idle connections: built in",
+            "bulk: {}; keep-alive requests: {}; new and idle connections, handshakes: built in",
             name(&self.iperf3, "iperf3", "--version"),
             name(&self.wrk, "wrk", "-v")
         )
@@ -126,6 +128,13 @@ mod tests {
         assert!(kept.count > 0.0 && kept.failed == 0 && kept.p50 <= kept.p99);
         let new = connections::run(services.http, 0.05).await.unwrap();
         assert!(new.count > 0.0 && new.failed == 0);
+        for done in [
+            vhost::requests(services.http, 0.05).await.unwrap(),
+            vhost::connections(services.http, 0.05).await.unwrap(),
+            handshakes::run(services.tls, 0.05).await.unwrap(),
+        ] {
+            assert!(done.count > 0.0 && done.failed == 0, "{done:?}");
+        }
         assert_eq!(idle::open(services.http, 40).await.unwrap().len(), 40);
     }
 

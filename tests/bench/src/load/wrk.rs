@@ -8,12 +8,15 @@ use tokio::time::{Duration, timeout};
 
 use super::{Exchanges, GRACE, KEPT_ALIVE, whole_seconds};
 
-/// Sends requests through `public` for so many seconds, from one thread.
+/// Sends requests through `public` for so many seconds, from one thread; for `host`, where one is given.
 ///
 /// # Errors
 /// wrk fails, or takes far too long.
-pub(crate) async fn run(wrk: &Path, public: u16, seconds: f64) -> Result<Exchanges> {
+pub(crate) async fn run(wrk: &Path, public: u16, host: Option<&str>, seconds: f64) -> Result<Exchanges> {
     let mut command = Command::new(wrk);
+    if let Some(host) = host {
+        command.args(["--header", &format!("Host: {host}")]);
+    }
     command.args(["--latency", "--threads", "1", "--connections", &KEPT_ALIVE.to_string()]);
     command.args(["--duration", &format!("{}s", whole_seconds(seconds))]);
     command.arg(format!("http://127.0.0.1:{public}/")).kill_on_drop(true);

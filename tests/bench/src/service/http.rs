@@ -13,7 +13,10 @@ pub(crate) const REQUEST_ONCE: &[u8] = b"GET /once HTTP/1.1\r\nHost: bench\r\n\r
 pub(crate) const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!";
 
-/// Room for a request's head; wrk's is about 40 bytes.
+/// Its body.
+pub(crate) const BODY: &[u8] = b"Hello, world!";
+
+/// Room for a request's head; wrk's is about 40 bytes, and frp adds some headers of its own.
 const HEAD: usize = 2048;
 
 /// Serves whoever connects.

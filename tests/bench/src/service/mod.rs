@@ -2,6 +2,7 @@
 
 pub(crate) mod bulk;
 pub(crate) mod http;
+pub(crate) mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,8 @@ pub(crate) struct Services {
     pub(crate) http: u16,
     /// Where bulk is taken and given by our own load.
     pub(crate) bulk: u16,
+    /// Where TLS handshakes are completed.
+    pub(crate) tls: u16,
     received: Arc<AtomicU64>,
 }
 
@@ -30,14 +33,17 @@ impl Services {
     /// No port, or no thread.
     pub(crate) fn start() -> Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let (http, bulk) = (ports::free(), ports::free());
+        let (http, bulk, tls) = (ports::free(), ports::free(), ports::free());
         let received = Arc::new(AtomicU64::new(0));
         let (requests, transfers) = (listen(http, &runtime)?, listen(bulk, &runtime)?);
+        let shaken = listen(tls, &runtime)?;
         let counter = Arc::clone(&received);
         thread::Builder::new().name("services".to_owned()).spawn(move || {
-            runtime.block_on(async { tokio::join!(http::serve(requests), bulk::serve(transfers, counter)) })
+            runtime.block_on(async {
+                tokio::join!(http::serve(requests), bulk::serve(transfers, counter), tls::serve(shaken))
+            })
         })?;
-        Ok(Self { http, bulk, received })
+        Ok(Self { http, bulk, tls, received })
     }
 
     /// Bytes that the bulk service has received so far.

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use frp_test_support::programs::{Maker, Role};
 
-use super::{Ends, Plan, loopback, write};
+use super::{Ends, Plan, Ready, loopback, write};
 use crate::child::Launch;
+use crate::load::{handshakes, vhost};
 use crate::mode::Mode;
 use crate::{ports, tools};
 
@@ -46,20 +47,33 @@ impl Frp {
         Ok(Self { frps: of("frps"), frpc: of("frpc"), version: newest.trim_start_matches('v').to_owned() })
     }
 
-    pub(super) fn plan(&self, folder: &Path, mode: Mode, ends: Ends, log: &str) -> Result<Plan> {
+    pub(super) fn plan(
+        &self,
+        folder: &Path,
+        mode: Mode,
+        ends: Ends,
+        ready: Ready,
+        log: &str,
+    ) -> Result<Plan> {
         let port = ports::free();
         let common = format!(
             "auth.token = \"bench\"\ntransport.tcpMux = {}\nlog.level = \"{log}\"\nlog.disablePrintColor = true\n",
             mode.mux()
         );
-        let server = format!("bindAddr = \"127.0.0.1\"\nbindPort = {port}\n{common}");
+        let public = ends.public;
+        let host = |host| format!("customDomains = [\"{host}\"]");
+        let (door, kind, place) = match ready {
+            Ready::Answers | Ready::Listens => (String::new(), "tcp", format!("remotePort = {public}")),
+            Ready::Serves => (format!("vhostHTTPPort = {public}\n"), "http", host(vhost::HOST)),
+            Ready::Handshakes => (format!("vhostHTTPSPort = {public}\n"), "https", host(handshakes::HOST)),
+        };
+        let server = format!("bindAddr = \"127.0.0.1\"\nbindPort = {port}\n{door}{common}");
         let client = format!(
             "serverAddr = \"127.0.0.1\"\nserverPort = {port}\n{common}transport.tls.enable = {}\n\n\
-             [[proxies]]\nname = \"bench\"\ntype = \"tcp\"\nlocalIP = \"127.0.0.1\"\nlocalPort = {}\n\
-             remotePort = {}\ntransport.useEncryption = {}\ntransport.useCompression = {}\n",
+             [[proxies]]\nname = \"bench\"\ntype = \"{kind}\"\nlocalIP = \"127.0.0.1\"\nlocalPort = {}\n\
+             {place}\ntransport.useEncryption = {}\ntransport.useCompression = {}\n",
             mode.tls(),
             ends.service,
-            ends.public,
             mode.layered(),
             mode.layered()
         );

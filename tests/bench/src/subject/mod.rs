@@ -93,6 +93,16 @@ impl Id {
     }
 }
 
+impl Id {
+    /// Whether its tunnels can be `ready` in that way: virtual hosts are frp's.
+    pub(crate) fn can(self, ready: Ready) -> bool {
+        match ready {
+            Ready::Answers | Ready::Listens => true,
+            Ready::Serves | Ready::Handshakes => matches!(self, Self::Ours | Self::Again | Self::Original),
+        }
+    }
+}
+
 /// One of them, with its programs.
 #[derive(Debug)]
 pub(crate) struct Subject {
@@ -178,7 +188,7 @@ impl Subject {
         let folder = tempfile::tempdir()?;
         let ends = Ends { public: ports::free(), service };
         let plan = match &self.kind {
-            Kind::Frp(frp) => frp.plan(folder.path(), mode, ends, log)?,
+            Kind::Frp(frp) => frp.plan(folder.path(), mode, ends, ready, log)?,
             Kind::Rathole(rathole) => rathole.plan(folder.path(), ends)?,
             Kind::Bore(bore) => bore.plan(ends),
             Kind::Haproxy(haproxy) => haproxy.plan(folder.path(), ends)?,

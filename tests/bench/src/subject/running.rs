@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Plan, loopback};
 use crate::child::Child;
+use crate::load::{handshakes, vhost};
 use crate::service::http::{ANSWER, REQUEST};
 
 /// The longest that a tunnel may take to come up.
@@ -30,6 +31,10 @@ pub(crate) enum Ready {
     Answers,
     /// Its public port takes connections; the service behind it comes later.
     Listens,
+    /// A request for the bench's virtual host was answered.
+    Serves,
+    /// A TLS handshake for the bench's virtual host was completed.
+    Handshakes,
 }
 
 /// A tunnel with its programs, which end when this is dropped.
@@ -63,6 +68,10 @@ impl Running {
         programs.push(Child::start(&plan.second, folder.path(), "second")?);
         until(&mut programs, "its tunnel", async || match ready {
             Ready::Answers => timeout(TRY, answers(public)).await.is_ok_and(|answer| answer.is_ok()),
+            Ready::Serves => timeout(TRY, vhost::once(public)).await.is_ok_and(|answer| answer.is_ok()),
+            Ready::Handshakes => {
+                timeout(TRY, handshakes::once(public)).await.is_ok_and(|handshake| handshake.is_ok())
+            }
             Ready::Listens => TcpStream::connect(loopback(public)).await.is_ok(),
         })
         .await?;
