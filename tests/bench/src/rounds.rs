@@ -51,7 +51,8 @@ impl<'a> Rounds<'a> {
                     let mut field: Vec<&Subject> = self.field(mode, ready).collect();
                     let first = round % field.len().max(1);
                     field.rotate_left(first);
-                    let steps = steps.iter().copied().filter(|&step| self.wanted(step) && step.taken_in(mode));
+                    let steps =
+                        steps.iter().copied().filter(|&step| self.wanted(step) && step.taken_in(mode));
                     let steps: Vec<Step> = steps.collect();
                     if !steps.is_empty() {
                         self.phase(mode, round, &field, ready, &steps).await;

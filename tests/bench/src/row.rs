@@ -88,9 +88,7 @@ impl Row {
             Self::VhostRequestP99 => ("vhost-request-p99", "http vhost p99, ms"),
             Self::VhostRequestCpu => ("vhost-request-cpu", "http vhost CPU µs per request"),
             Self::VhostConnections => ("vhost-connections", "http vhost new connections/s"),
-            Self::VhostConnectionCpu => {
-                ("vhost-connection-cpu", "http vhost CPU µs per new connection")
-            }
+            Self::VhostConnectionCpu => ("vhost-connection-cpu", "http vhost CPU µs per new connection"),
             Self::Handshakes => ("https-handshakes", "https vhost handshakes/s"),
             Self::HandshakeCpu => ("https-handshake-cpu", "https vhost CPU µs per handshake"),
         }
@@ -122,7 +120,11 @@ impl Row {
             | Self::VhostConnectionCpu
             | Self::Handshakes
             | Self::HandshakeCpu => format!("{value:.0}"),
-            Self::RequestCpu | Self::VhostRequestCpu | Self::IdleConnection | Self::IdleMemory | Self::Start => {
+            Self::RequestCpu
+            | Self::VhostRequestCpu
+            | Self::IdleConnection
+            | Self::IdleMemory
+            | Self::Start => {
                 format!("{value:.1}")
             }
             Self::CpuUp | Self::CpuDown | Self::CpuEight => format!("{value:.3}"),

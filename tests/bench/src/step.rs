@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result};
 
-use crate::load::{Exchanges, Flow, Tools, Transfer, bulk, connections, handshakes, idle, iperf3, requests, vhost, wrk};
+use crate::load::{
+    Exchanges, Flow, Tools, Transfer, bulk, connections, handshakes, idle, iperf3, requests, vhost, wrk,
+};
 use crate::mode::Mode;
 use crate::row::Row;
 use crate::service::Services;

@@ -110,10 +110,9 @@ async fn a_group_shares_and_survives(kind: Kind) -> Result<()> {
     ensure!(ones + twos == 10 && ones.abs_diff(twos) <= 1, "not in turn: {answers:?}");
 
     // Strangers to the group do not come in.
-    for (lines, why) in [
-        ("group = g\ngroup_key = guess", "group auth failed"),
-        ("", "router config conflict"),
-    ] {
+    for (lines, why) in
+        [("group = g\ngroup_key = guess", "group auth failed"), ("", "router config conflict")]
+    {
         let folder = tunnel.folder().join("stranger");
         fs::create_dir_all(&folder)?;
         let proxy = kind.proxy("stranger", two.port(), HOST).with(lines);
@@ -219,7 +218,8 @@ async fn a_site_is_offered_while_it_is_well() -> Result<()> {
     until("the first answer", &access, Result::is_ok).await?;
     switch.send_replace(false);
     tunnel.frpc.line("health check failed").await?;
-    let gone = |answer: &Result<String>| answer.as_ref().is_err_and(|error| error.to_string().contains("404"));
+    let gone =
+        |answer: &Result<String>| answer.as_ref().is_err_and(|error| error.to_string().contains("404"));
     until("the proxy to go", &access, gone).await?;
     switch.send_replace(true);
     until("the proxy to come back", &access, Result::is_ok).await

@@ -8,7 +8,7 @@ use frp_test_support::programs::{Maker, Role};
 use frp_test_support::scripted::Step;
 use frp_test_support::service::{Gate, Service};
 use frp_test_support::tunnel::{Setting, Tunnel};
-use frp_test_support::{traffic, within};
+use frp_test_support::{skipped, traffic, within};
 use tokio::io::AsyncWriteExt;
 
 const SETTING: Setting = Setting { tls: true, mux: true, encryption: false, compression: false };
@@ -92,7 +92,8 @@ async fn see(port: u16, case: &Case) -> Result<Seen> {
     let last = seen.answers.last();
     let asked = case.bytes.windows(17).any(|window| window.eq_ignore_ascii_case(b"connection: close"));
     if asked || last.is_none_or(|last| !last.whole) {
-        seen.ended = connection.head().await.is_ok_and(|head| head.is_none()) || last.is_none_or(|last| !last.whole);
+        seen.ended =
+            connection.head().await.is_ok_and(|head| head.is_none()) || last.is_none_or(|last| !last.whole);
     }
     Ok(seen)
 }
@@ -103,7 +104,8 @@ const OF_THE_CONNECTION: [&str; 4] = ["connection", "keep-alive", "proxy-connect
 /// Takes out what a gateway may change.
 fn comparable(mut seen: Seen, case: &Case, direct: Option<&Seen>) -> Seen {
     for (index, answer) in seen.answers.iter_mut().enumerate() {
-        let from_site = direct.map_or(Some(&answer.head), |direct| direct.answers.get(index).map(|site| &site.head));
+        let from_site =
+            direct.map_or(Some(&answer.head), |direct| direct.answers.get(index).map(|site| &site.head));
         let from_site = from_site.cloned();
         let strip = |head: &mut Head, added: &[&str]| {
             // The reason phrase is free, and so is the version.
@@ -145,7 +147,7 @@ async fn the_same(site: &Site, cases: &[Case]) -> Result<()> {
     let mut differ = Vec::new();
     for case in cases {
         if let (Some(why), true) = (case.original, original) {
-            println!("skipped: {}: the original {why}", case.name);
+            skipped(&format!("{}: the original {why}", case.name));
             continue;
         }
         let direct = see(site.direct, case).await.with_context(|| format!("{}, directly", case.name))?;
@@ -155,7 +157,12 @@ async fn the_same(site: &Site, cases: &[Case]) -> Result<()> {
                 let through = comparable(through, case, Some(&direct));
                 let direct = comparable(direct, case, None);
                 if through != direct {
-                    differ.push(format!("{}\n  directly: {}\n  through:  {}", case.name, short(&direct), short(&through)));
+                    differ.push(format!(
+                        "{}\n  directly: {}\n  through:  {}",
+                        case.name,
+                        short(&direct),
+                        short(&through)
+                    ));
                 }
             }
             Err(error) => differ.push(format!("{}: {error:#}", case.name)),
@@ -187,6 +194,9 @@ fn short(seen: &Seen) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_ordinary_site_is_seen_as_it_is() -> Result<()> {
+    if !Kind::Http.built() {
+        return Ok(());
+    }
     let site = Site::start(Service::site("site").await?).await?;
     let long = "l".repeat(60_000);
     let many: String = (0..60).map(|index| format!("X-{index}: {}\r\n", "v".repeat(500))).collect();
@@ -300,6 +310,9 @@ fn answer(text: &str) -> Vec<Step> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_odd_site_is_seen_as_it_is() -> Result<()> {
+    if !Kind::Http.built() {
+        return Ok(());
+    }
     let closing = |text: &str| vec![Step::Body, Step::send(text), Step::Close];
     let site = Service::scripted([
         ("/trailers", answer(
@@ -376,31 +389,43 @@ async fn an_odd_site_is_seen_as_it_is() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_pass_as_they_come() -> Result<()> {
+    if !Kind::Http.built() {
+        return Ok(());
+    }
     let gate = Gate::default();
     let wait = || Step::Wait(gate.clone());
     let service = Service::scripted([
-        ("/chunks", vec![
-            Step::send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
-            wait(),
-            Step::send("5\r\nfirst\r\n"),
-            wait(),
-            Step::send("6\r\nsecond\r\n0\r\n\r\n"),
-        ]),
-        ("/length", vec![
-            Step::send("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n"),
-            wait(),
-            Step::send("first"),
-            wait(),
-            Step::send("second"),
-        ]),
-        ("/to-the-end", vec![
-            Step::send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"),
-            wait(),
-            Step::send("first"),
-            wait(),
-            Step::send("second"),
-            Step::Close,
-        ]),
+        (
+            "/chunks",
+            vec![
+                Step::send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+                wait(),
+                Step::send("5\r\nfirst\r\n"),
+                wait(),
+                Step::send("6\r\nsecond\r\n0\r\n\r\n"),
+            ],
+        ),
+        (
+            "/length",
+            vec![
+                Step::send("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n"),
+                wait(),
+                Step::send("first"),
+                wait(),
+                Step::send("second"),
+            ],
+        ),
+        (
+            "/to-the-end",
+            vec![
+                Step::send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"),
+                wait(),
+                Step::send("first"),
+                wait(),
+                Step::send("second"),
+                Step::Close,
+            ],
+        ),
     ])
     .await?;
     let site = Site::start(service).await?;
@@ -430,6 +455,9 @@ async fn bodies_pass_as_they_come() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_is_read_as_it_is_sent() -> Result<()> {
+    if !Kind::Http.built() {
+        return Ok(());
+    }
     // The service shows each piece of a request's body as soon as it has it.
     let (show, mut shown) = tokio::sync::mpsc::channel::<Vec<u8>>(100);
     let service = Service::tcp(move |peer| {
@@ -472,10 +500,15 @@ async fn a_body_is_read_as_it_is_sent() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upgraded_connection_carries_anything() -> Result<()> {
+    if !Kind::Http.built() {
+        return Ok(());
+    }
     let service = Service::scripted([(
         "/upgrade",
         vec![
-            Step::send("HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: Other\r\nX-A: 1\r\n\r\nhello "),
+            Step::send(
+                "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: Other\r\nX-A: 1\r\n\r\nhello ",
+            ),
             Step::Echo,
         ],
     )])
@@ -484,7 +517,8 @@ async fn an_upgraded_connection_carries_anything() -> Result<()> {
     let ours = Maker::from_env(Role::Frps) == Maker::Ours;
     // What is sent in the same breath as the request is lost by the original.
     let early: &[u8] = if ours { b"early" } else { b"" };
-    let head = format!("GET /upgrade HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: Other\r\n\r\n");
+    let head =
+        format!("GET /upgrade HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: Other\r\n\r\n");
     let mut user = Connection::open(site.public).await?;
     user.send(&[head.as_bytes(), early].concat()).await?;
     let answer = user.answer("GET").await?.context("no answer")?;
@@ -507,6 +541,9 @@ async fn an_upgraded_connection_carries_anything() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_share_connections_to_the_site() -> Result<()> {
+    if !Kind::Http.built() {
+        return Ok(());
+    }
     let site = Site::start(Service::site("site").await?).await?;
     // One after another, each on a connection of its own.
     for _ in 0..10 {

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use frp_test_support::kind::{Access, Kind};
-use frp_test_support::ports;
 use frp_test_support::process::Process;
 use frp_test_support::programs::{Maker, Role};
 use frp_test_support::service::Service;
+use frp_test_support::{ports, skipped};
 
 fn conf() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conf")
@@ -38,7 +38,8 @@ impl Samples {
             match value.parse::<u16>() {
                 Ok(port) if key.ends_with("port") && key.starts_with("local") => {
                     let (_, service) = local.iter().find(|(sample, _)| *sample == port).context(port)?;
-                    copied.push_str(&format!("{} = {service}\n", line.split(" = ").next().unwrap_or_default()));
+                    copied
+                        .push_str(&format!("{} = {service}\n", line.split(" = ").next().unwrap_or_default()));
                 }
                 Ok(port) if key.ends_with("port") => {
                     let other = *self.ports.entry(port).or_insert_with(ports::free);
@@ -75,9 +76,9 @@ async fn runs(kind: Kind) -> Result<()> {
     if !kind.built() {
         return Ok(());
     }
-    let old = |role| matches!(Maker::from_env(role), Maker::Original(release) if release < "v0.52".to_owned());
+    let old = |role| matches!(Maker::from_env(role), Maker::Original(release) if release.as_str() < "v0.52");
     if old(Role::Frps) || old(Role::Frpc) {
-        println!("skipped: releases before 0.52 read no TOML");
+        skipped("releases before 0.52 read no TOML");
         return Ok(());
     }
     let folder = conf().join("types").join(kind.name());

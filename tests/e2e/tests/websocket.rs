@@ -15,8 +15,7 @@ const HOST: &str = "ws.site.test";
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// Lengths on either side of each bound of the format, and some of no frame's business.
-const LENGTHS: [usize; 12] =
-    [0, 1, 124, 125, 126, 127, 4096, 65_535, 65_536, 65_537, 1 << 20, (4 << 20) + 3];
+const LENGTHS: [usize; 12] = [0, 1, 124, 125, 126, 127, 4096, 65_535, 65_536, 65_537, 1 << 20, (4 << 20) + 3];
 
 async fn frames_pass(kind: Kind) -> Result<()> {
     if !kind.built() {
@@ -71,7 +70,11 @@ async fn frames_pass(kind: Kind) -> Result<()> {
     }
     let expected: Vec<Frame> = frames
         .iter()
-        .map(|frame| if frame.opcode == PING { Frame { opcode: PONG, ..frame.clone() } } else { frame.clone() })
+        .map(
+            |frame| {
+                if frame.opcode == PING { Frame { opcode: PONG, ..frame.clone() } } else { frame.clone() }
+            },
+        )
         .collect();
     let send = async {
         // An answer to the greeting, of which the server says nothing.
@@ -93,7 +96,12 @@ async fn frames_pass(kind: Kind) -> Result<()> {
         for expected in &expected {
             let frame = next().await?;
             let (opcode, length) = (expected.opcode, expected.payload.len());
-            ensure!(frame == *expected, "opcode {opcode} of {length} bytes came as {} of {}", frame.opcode, frame.payload.len());
+            ensure!(
+                frame == *expected,
+                "opcode {opcode} of {length} bytes came as {} of {}",
+                frame.opcode,
+                frame.payload.len()
+            );
         }
         ensure!(next().await? == Frame::new(TEXT, "slowly"), "a byte at a time");
         let farewell = next().await?;

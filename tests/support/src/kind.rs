@@ -13,7 +13,7 @@ use crate::http::{self, Connection};
 use crate::programs::{Maker, Role};
 use crate::service::Service;
 use crate::tunnel::Proxy;
-use crate::{ports, tls, traffic, within};
+use crate::{ports, skipped, tls, traffic, within};
 
 /// A type of proxy; of stcp and sudp together with its visitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +63,7 @@ impl Kind {
         let ours = [Role::Frps, Role::Frpc].map(Maker::from_env).contains(&Maker::Ours);
         match unbuilt::proxy(&ProxyConfig::new(self.proxy_type())) {
             Err(error) if ours => {
-                #[expect(clippy::print_stdout, reason = "the reason why a test is skipped")]
-                {
-                    println!("skipped: {error}");
-                }
+                skipped(&error.to_string());
                 false
             }
             _ => true,
@@ -245,16 +242,17 @@ impl Access {
             }
             Kind::Http => {
                 let path = format!("/take/7/{length}");
-                let mut request =
-                    format!("POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {length}\r\n\r\n", self.host)
-                        .into_bytes();
+                let mut request = format!(
+                    "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {length}\r\n\r\n",
+                    self.host
+                )
+                .into_bytes();
                 let noise = traffic::Noise::whole(7, length);
                 request.extend_from_slice(&noise);
                 let answer = http::ask(self.port, "POST", &request).await?;
                 ensure!(answer.body == b"same", "sent: {}", String::from_utf8_lossy(&answer.body));
                 for path in ["noise", "chunked"] {
-                    let answer =
-                        http::get(self.port, &self.host, &format!("/{path}/7/{length}"), "").await?;
+                    let answer = http::get(self.port, &self.host, &format!("/{path}/7/{length}"), "").await?;
                     ensure!(answer.whole, "{} of {length} bytes of {path}", answer.body.len());
                     ensure!(answer.body == noise, "{path} differs");
                 }

@@ -37,6 +37,12 @@ pub mod websocket;
 /// The upper bound of a wait for something that must happen; far longer than it takes.
 pub const LONG: Duration = Duration::from_secs(60);
 
+/// Says why something is not tested.
+#[expect(clippy::print_stdout, reason = "the test runner shows it to who asks for it")]
+pub fn skipped(why: &str) {
+    println!("skipped: {why}");
+}
+
 /// Fails with `what` when `future` takes longer than [`LONG`].
 ///
 /// # Errors

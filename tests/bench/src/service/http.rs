@@ -1,4 +1,4 @@
-//! A small HTTP service: every GET gets the same answer; `/once` ends the connection after it.
+//! A small HTTP service: every GET gets the same answer; `/once` and `Connection: close` end the connection after it.
 
 use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,7 +39,8 @@ async fn answer(mut peer: TcpStream) {
         let Ok(read @ 1..) = peer.read(room).await else { return };
         filled += read;
         while let Some(at) = memmem::find(buffer.get(..filled).unwrap_or_default(), b"\r\n\r\n") {
-            let last = buffer.starts_with(b"GET /once");
+            let head = buffer.get(..at).unwrap_or_default();
+            let last = head.starts_with(b"GET /once") || memmem::find(head, b"Connection: close").is_some();
             if peer.write_all(ANSWER).await.is_err() {
                 return;
             }
