@@ -14,7 +14,7 @@
 //! - [`dial`]: TCP connections to names or addresses, every resolved address tried
 //! - [`resolve`]: names to addresses, through the system or one configured server
 //! - [`keepalive`]: TCP keepalive as upstream's keys express it
-//! - [`mux`]: a mux stream as a stream
+//! - [`mux`]: the socket below a session, and a mux stream as a stream
 //! - [`tls`]: both ends of TLS, with certificate checks as lenient and as strict as Go's
 //! - [`open_files`]: the limit of open files, raised for us and given back to executed children
 //! - [`sd_notify`], [`signal`]: what a service manager and a terminal tell us and want to know
@@ -30,4 +30,6 @@ pub mod open_files;
 pub mod resolve;
 pub mod sd_notify;
 pub mod signal;
+#[cfg(target_os = "linux")]
+mod sys;
 pub mod tls;

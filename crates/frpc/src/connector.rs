@@ -145,6 +145,9 @@ impl Dialer {
             local_ip: options.local_ip,
         };
         let socket = dial_tcp(&self.connector.resolver, &options.host, options.port, &dial).await?;
+        if options.mux.is_some() {
+            mux::prepare(&socket);
+        }
         let local = address::canonical(socket.local_addr().map_err(ConnectError::Tls)?);
         let remote = address::canonical(socket.peer_addr().map_err(ConnectError::Tls)?);
         let stream = match &self.tls {

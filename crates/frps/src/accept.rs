@@ -112,6 +112,9 @@ pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener, stop: Cancella
 async fn connection(core: Arc<Core>, tcp: TcpStream, peer: SocketAddr, slot: Slot) {
     let deadline = Instant::now() + FIRST_MESSAGE_TIMEOUT;
     let Ok(local) = tcp.local_addr() else { return };
+    if core.settings.mux.is_some() {
+        frp_net::mux::prepare(&tcp);
+    }
     let prepared = tokio::select! {
         biased;
         () = core.stop.cancelled() => return,

@@ -1,0 +1,22 @@
+//! System calls that no safe library offers: the only unsafe code of the project.
+#![allow(unsafe_code, reason = "each block says why it is sound")]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Sets how many bytes a TCP connection takes beyond those that it can send at once (`TCP_NOTSENT_LOWAT`).
+pub(crate) fn set_not_sent_low_water_mark(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of::<u32>()).unwrap_or(4);
+    // SAFETY: the descriptor is open, since it is borrowed from its owner; the pointer is to `length` bytes that live
+    // until the call returns, and the kernel only reads them.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_NOTSENT_LOWAT,
+            (&raw const bytes).cast(),
+            length,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
