@@ -13,6 +13,7 @@ pub(crate) enum Row {
     RequestP50,
     RequestP99,
     RequestCpu,
+    BesideP99,
     Connections,
     ConnectionCpu,
     IdleConnection,
@@ -30,7 +31,7 @@ pub(crate) enum Row {
 
 impl Row {
     /// Every row, in the order of the report.
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::BulkUp,
         Self::BulkDown,
         Self::BulkEight,
@@ -41,6 +42,7 @@ impl Row {
         Self::RequestP50,
         Self::RequestP99,
         Self::RequestCpu,
+        Self::BesideP99,
         Self::Connections,
         Self::ConnectionCpu,
         Self::IdleConnection,
@@ -78,6 +80,7 @@ impl Row {
             Self::RequestP50 => ("request-p50", "keep-alive p50, ms"),
             Self::RequestP99 => ("request-p99", "keep-alive p99, ms"),
             Self::RequestCpu => ("request-cpu", "CPU µs per request"),
+            Self::BesideP99 => ("beside-p99", "p99 of small requests beside a download, ms"),
             Self::Connections => ("connections", "new connections/s"),
             Self::ConnectionCpu => ("connection-cpu", "CPU µs per new connection"),
             Self::IdleConnection => ("idle-connection", "KiB per idle connection"),
@@ -133,6 +136,7 @@ impl Row {
             | Self::BulkEight
             | Self::RequestP50
             | Self::RequestP99
+            | Self::BesideP99
             | Self::VhostRequestP50
             | Self::VhostRequestP99 => format!("{value:.2}"),
         }

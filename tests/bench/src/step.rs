@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 
 use crate::load::{
-    Exchanges, Flow, Tools, Transfer, bulk, connections, handshakes, idle, iperf3, requests, vhost, wrk,
+    Exchanges, Flow, Tools, Transfer, beside, bulk, connections, handshakes, idle, iperf3, requests, vhost,
+    wrk,
 };
 use crate::mode::Mode;
 use crate::row::Row;
@@ -16,6 +17,7 @@ pub(crate) enum Step {
     Start,
     Idle,
     Requests,
+    Beside,
     Connections,
     Bulk(Flow),
     VhostRequests,
@@ -26,7 +28,7 @@ pub(crate) enum Step {
 /// Steps that share a tunnel, in order: memory is looked at while the programs are fresh, and bulk and virtual hosts
 /// get programs of their own.
 pub(crate) const PHASES: [(Ready, &[Step]); 4] = [
-    (Ready::Answers, &[Step::Start, Step::Idle, Step::Requests, Step::Connections]),
+    (Ready::Answers, &[Step::Start, Step::Idle, Step::Requests, Step::Beside, Step::Connections]),
     (
         Ready::Listens,
         &[
@@ -65,6 +67,7 @@ impl Step {
             Self::Start => &[Row::Start, Row::IdleMemory],
             Self::Idle => &[Row::IdleConnection],
             Self::Requests => &[Row::Requests, Row::RequestP50, Row::RequestP99, Row::RequestCpu],
+            Self::Beside => &[Row::BesideP99],
             Self::Connections => &[Row::Connections, Row::ConnectionCpu],
             Self::Bulk(Flow { streams: 1, down: false }) => &[Row::BulkUp, Row::CpuUp],
             Self::Bulk(Flow { streams: 1, down: true }) => &[Row::BulkDown, Row::CpuDown],
@@ -100,6 +103,10 @@ impl Step {
                 let mut figures = self.exchanges(done, tunnel, tunnel.cpu()? - before);
                 figures.rows.extend([(Row::RequestP50, done.p50), (Row::RequestP99, done.p99)]);
                 Ok(figures)
+            }
+            Self::Beside => {
+                let done = beside::run(tunnel.public, bench.connections, bench.seconds).await?;
+                Ok(Figures { rows: vec![(Row::BesideP99, done.p99)], failed: done.failed })
             }
             Self::Connections => {
                 let before = tunnel.cpu()?;

@@ -53,6 +53,7 @@ const ALL: &[Target] = &[
     target(&[Mode::Encrypted], BULK, Bound::AtLeast(3.0, Id::Original)),
     target(&[Mode::Encrypted], BULK_CPU, Bound::AtMost(0.33, Id::Original)),
     target(&[Mode::Mux, Mode::Encrypted], &[Row::Requests], Bound::AtLeast(1.8, Id::Original)),
+    target(&[Mode::Mux, Mode::Default], &[Row::BesideP99], Bound::AtMost(0.5, Id::Original)),
     target(&[Mode::Default], &[Row::Requests], Bound::AtLeast(1.7, Id::Original)),
     target(
         &[Mode::Mux, Mode::Default, Mode::Encrypted],

@@ -1,6 +1,7 @@
 //! What users do, and how much of it got through in a measured time. iperf3 and wrk are used where they are
 //! installed; our own load does the same without them.
 
+pub(crate) mod beside;
 pub(crate) mod bulk;
 pub(crate) mod connections;
 pub(crate) mod handshakes;
@@ -126,6 +127,8 @@ mod tests {
         }
         let kept = requests::run(services.http, 0.05).await.unwrap();
         assert!(kept.count > 0.0 && kept.failed == 0 && kept.p50 <= kept.p99);
+        let beside = beside::run(services.http, 20, 0.05).await.unwrap();
+        assert!(beside.count >= 20.0 && beside.failed == 0, "{beside:?}");
         let new = connections::run(services.http, 0.05).await.unwrap();
         assert!(new.count > 0.0 && new.failed == 0);
         for done in [

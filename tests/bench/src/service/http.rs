@@ -1,4 +1,4 @@
-//! A small HTTP service: every GET gets the same answer; `/once` and `Connection: close` end the connection after it.
+//! A small HTTP service: every GET gets the same answer, but that to `/endless` goes on until the user leaves; `/once` and `Connection: close` end the connection after it.
 
 use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,6 +9,8 @@ use tokio::task::JoinSet;
 pub(crate) const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n";
 /// A request after whose answer the service ends the connection.
 pub(crate) const REQUEST_ONCE: &[u8] = b"GET /once HTTP/1.1\r\nHost: bench\r\n\r\n";
+/// A request whose answer has no end.
+pub(crate) const REQUEST_ENDLESS: &[u8] = b"GET /endless HTTP/1.1\r\nHost: bench\r\n\r\n";
 /// The one answer.
 pub(crate) const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!";
@@ -40,6 +42,11 @@ async fn answer(mut peer: TcpStream) {
         filled += read;
         while let Some(at) = memmem::find(buffer.get(..filled).unwrap_or_default(), b"\r\n\r\n") {
             let head = buffer.get(..at).unwrap_or_default();
+            if head.starts_with(b"GET /endless") {
+                let piece = vec![0; 64 * 1024];
+                while peer.write_all(&piece).await.is_ok() {}
+                return;
+            }
             let last = head.starts_with(b"GET /once") || memmem::find(head, b"Connection: close").is_some();
             if peer.write_all(ANSWER).await.is_err() {
                 return;
