@@ -11,6 +11,7 @@
 //! | [`template`] | `frp-template` |
 //! | [`config`] | `frp-config` |
 //! | [`net`] | `frp-net` |
+//! | [`http`] | `frp-http` |
 //! | [`cli`] | `frp-cli` |
 //!
 //! To add a target: write its function in the module of its crate, list it there, and give it a file in
@@ -20,6 +21,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod http;
 pub mod mutate;
 pub mod mux;
 pub mod net;
@@ -72,6 +74,7 @@ pub fn targets() -> Vec<Target> {
         template::targets(),
         config::targets(),
         net::targets(),
+        http::targets(),
         cli::targets(),
     ]
     .into_iter()

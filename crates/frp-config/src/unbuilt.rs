@@ -58,7 +58,6 @@ pub fn server(config: &ServerConfig) -> Findings {
     findings.stop(config.auth.method == "oidc", "auth.method = \"oidc\"");
     findings.stop(config.kcp_bind_port > 0, "kcpBindPort");
     findings.stop(config.quic_bind_port > 0, "quicBindPort");
-    findings.warn(config.vhost_http_port > 0, "vhostHTTPPort");
     findings.warn(config.ssh_tunnel_gateway.bind_port > 0, "sshTunnelGateway");
     findings.web_server(&config.web_server);
     findings
@@ -87,7 +86,7 @@ pub fn client(config: &ClientConfig) -> Findings {
 /// The proxy's type or plugin is not built.
 pub fn proxy(config: &ProxyConfig) -> Result<(), Unbuilt> {
     match config.kind() {
-        ProxyType::Tcp | ProxyType::Https | ProxyType::Tcpmux => config
+        ProxyType::Tcp | ProxyType::Http | ProxyType::Https | ProxyType::Tcpmux => config
             .base()
             .backend
             .plugin
@@ -121,7 +120,7 @@ mod tests {
         let mut client_config = ClientConfig::default();
         client_config.complete(&Environment::default());
         assert_eq!(client(&client_config), Findings::default());
-        for kind in [ProxyType::Tcp, ProxyType::Udp, ProxyType::Https, ProxyType::Tcpmux] {
+        for kind in [ProxyType::Tcp, ProxyType::Udp, ProxyType::Http, ProxyType::Https, ProxyType::Tcpmux] {
             assert_eq!(proxy(&ProxyConfig::new(kind)), Ok(()));
         }
     }

@@ -153,12 +153,14 @@ impl Fields {
         self.values(head, name).flat_map(tokens).any(|other| other.eq_ignore_ascii_case(token))
     }
 
-    /// A field that says where the body ends was folded, or a bare LF makes it doubtful where it belongs.
-    pub(crate) fn doubtful(&self) -> bool {
-        let framing = |field: &&Field| matches!(field.known, Name::ContentLength | Name::TransferEncoding);
-        let framing: Option<bool> =
-            self.list.iter().filter(framing).map(|field| field.folded).reduce(|a, b| a | b);
-        framing.is_some_and(|folded| folded || self.bare_lf)
+    /// A field that says where the body ends was folded.
+    pub(crate) fn has_folded_framing(&self) -> bool {
+        self.list.iter().any(|field| field.folded && field.frames())
+    }
+
+    /// A bare LF makes it doubtful to which line a field belongs that says where the body ends.
+    pub(crate) fn has_doubtful_framing(&self) -> bool {
+        self.bare_lf && self.list.iter().any(Field::frames)
     }
 
     /// Parses lines up to the empty line or the end of `bytes`, from `at` on.
@@ -221,6 +223,10 @@ impl Line {
 }
 
 impl Field {
+    fn frames(&self) -> bool {
+        matches!(self.known, Name::ContentLength | Name::TransferEncoding)
+    }
+
     /// `None` where a response has a name that is none.
     fn parse(bytes: &[u8], line: &Line, side: Side) -> Result<Option<Self>, HeadError> {
         let text = bytes.get(line.start..line.end).unwrap_or_default();
@@ -570,17 +576,18 @@ mod tests {
         let text = "GET / HTTP/1.1\r\nX-F: one\r\n  two \r\n\tthree\r\nX-G:\r\n a\r\nX-H: b\r\n \r\n\r\n";
         let (head, bytes) = request(text).unwrap();
         assert_eq!(listed(head.fields(), &bytes), ["X-F=one two three", "X-G=a", "X-H=b"]);
-        assert!(!head.fields().doubtful());
-        assert!(request("GET / HTTP/1.1\r\nContent-Length:\r\n 3\r\n\r\n").unwrap().0.fields().doubtful());
+        assert!(!head.fields().has_folded_framing());
+        let (head, _) = request("GET / HTTP/1.1\r\nContent-Length:\r\n 3\r\n\r\n").unwrap();
+        assert!(head.fields().has_folded_framing());
     }
 
     #[test]
     fn bare_line_feeds() {
         let (head, bytes) = request("GET / HTTP/1.1\nHost: a\nX-A: 1\n\n").unwrap();
         assert_eq!(listed(head.fields(), &bytes), ["Host=a", "X-A=1"]);
-        assert!(!head.fields().doubtful());
+        assert!(!head.fields().has_doubtful_framing());
         let (head, _) = request("GET / HTTP/1.1\r\nX: y\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
-        assert!(head.fields().doubtful());
+        assert!(head.fields().has_doubtful_framing());
         assert_eq!(request("GET / HTTP/1.1\r\nX-A: 1\n\n").unwrap_err(), HeadError::Ambiguous);
     }
 

@@ -9,17 +9,35 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`head`] | heads of requests and responses, trailers; without I/O |
+//! | [`head`] | heads of requests and responses, trailers; without I/O, as all up to [`read`] |
 //! | [`name`] | the fields that matter to a proxy |
-//! | [`read`] | the first request head of a stream, with what came behind it |
+//! | [`target`] | targets of requests: path, query, authority |
+//! | [`framing`], [`body`] | where a body ends by its head, and where by its bytes |
 //! | [`basic_auth`] | credentials of `Authorization` and `Proxy-Authorization` |
+//! | [`status`], [`content_type`], [`gzip`] | what the original adds to responses: reasons, dates, types, plain bodies |
+//! | [`read`] | the first request head of a stream, with what came behind it |
+//! | [`conn`] | a connection with what was read ahead and what waits to be written |
+//! | [`pump`] | a body on its way from one connection to another |
+//! | [`timer`] | deadlines that move often |
 
 #![forbid(unsafe_code)]
 
 pub mod basic_auth;
+pub mod body;
+pub mod conn;
+pub mod content_type;
+pub mod framing;
+pub mod gzip;
 pub mod head;
 pub mod name;
+pub mod pump;
 pub mod read;
+pub mod status;
+pub mod target;
+pub mod timer;
 
+pub use basic_auth::Credentials;
+pub use conn::Conn;
 pub use head::HeadError;
 pub use name::Name;
+pub use pump::Pump;

@@ -125,6 +125,10 @@ async fn connection(core: Arc<Core>, tcp: TcpStream, peer: SocketAddr, slot: Slo
     let local = canonical(local);
     let stream = match prepared {
         Ok(Ok(Prepared::Frp(stream))) => stream,
+        Ok(Ok(Prepared::Http(stream))) => {
+            drop(slot);
+            return Box::pin(vhost::http::user(core, stream, peer)).await;
+        }
         Ok(Ok(Prepared::Https(stream))) => {
             return tokio::select! {
                 biased;
@@ -154,6 +158,8 @@ async fn connection(core: Arc<Core>, tcp: TcpStream, peer: SocketAddr, slot: Slo
 enum Prepared {
     /// A client of ours, up to its streams.
     Frp(Stream),
+    /// A user of an http proxy, whose port this is, too.
+    Http(Stream),
     /// A user of an https proxy, whose port this is, too.
     Https(Stream),
 }
@@ -164,6 +170,9 @@ async fn prepare(core: &Core, tcp: TcpStream) -> Result<Prepared, PrepareError> 
     let (start, bytes) = sniff(&mut stream).await?;
     if start == ConnectionStart::Tls && core.settings.shares_https {
         return Ok(Prepared::Https(stream.with_prefix(bytes)));
+    }
+    if start == ConnectionStart::Http && core.settings.shares_http {
+        return Ok(Prepared::Http(stream.with_prefix(bytes)));
     }
     trace!("start check TLS connection...");
     let custom = start == ConnectionStart::TlsMarked;

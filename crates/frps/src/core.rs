@@ -17,6 +17,7 @@ use crate::proxy::Table;
 use crate::refusals::Refusals;
 use crate::settings::Settings;
 use crate::vhost::StreamHosts;
+use crate::vhost::http::Sites;
 use crate::visitor::Visitors;
 
 /// How long one message may take to be written, outside a login.
@@ -37,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) tcp_ports: Arc<Ports>,
     pub(crate) udp_ports: Arc<Ports>,
     pub(crate) tcp_groups: Arc<TcpGroups>,
+    /// Routes of http proxies.
+    pub(crate) http: Arc<Sites>,
     /// Domains of https proxies, and of tcpmux proxies.
     pub(crate) https: Arc<StreamHosts>,
     pub(crate) tcpmux: Arc<StreamHosts>,
@@ -66,6 +69,7 @@ impl Core {
             udp_ports: Ports::new(&settings.allow_ports),
             tcp_groups: TcpGroups::new(Arc::clone(&tcp_ports), tasks.clone(), stop.clone()),
             tcp_ports,
+            http: Arc::default(),
             https: Arc::default(),
             tcpmux: Arc::default(),
             key: key::derive(auth.encryption_secret().as_bytes()),

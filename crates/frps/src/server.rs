@@ -36,6 +36,9 @@ pub enum BindError {
     /// The address for clients, or for users of https or tcpmux proxies, cannot be had.
     #[error("create server listener error, {0}")]
     Listen(std::io::Error),
+    /// The address for users of http proxies cannot be had.
+    #[error("create vhost http listener error, {0}")]
+    VhostHttp(std::io::Error),
     /// `proxyBindAddr` is a name that cannot be looked up. The original starts and then refuses every proxy.
     #[error("resolve proxyBindAddr: {0}")]
     ProxyAddress(#[source] std::io::Error),
@@ -46,6 +49,7 @@ pub struct Server {
     core: Arc<Core>,
     /// For clients, and for users of ports that are shared with them.
     listener: TcpListener,
+    http: Option<TcpListener>,
     https: Option<TcpListener>,
     tcpmux: Option<TcpListener>,
     /// Cancelled by whoever wants the server to end. The token of `core` follows once nobody can connect any more,
@@ -76,6 +80,14 @@ impl Server {
         };
         let listener = bind_tcp(&settings.bind_addr, settings.bind_port).map_err(BindError::Listen)?;
         info!("frps tcp listen on {}", join_host_port(&settings.bind_addr, settings.bind_port));
+        let http = match settings.vhost_http_port {
+            port if port == 0 || settings.shares_http => None,
+            port => Some(bind_tcp(&settings.proxy_bind_addr, port).map_err(BindError::VhostHttp)?),
+        };
+        if settings.vhost_http_port > 0 {
+            let address = join_host_port(&config.proxy_bind_addr, settings.vhost_http_port);
+            info!("http service listen on {address}");
+        }
         let https = match settings.vhost_https_port {
             port if port == 0 || settings.shares_https => None,
             port => Some(bind_vhost(&settings, port).map(|(listener, address)| {
@@ -84,7 +96,7 @@ impl Server {
             })?),
         };
         let core = Core::new(settings, tls, auth, CancellationToken::new());
-        Ok(Self { core, listener, https, tcpmux, asked: CancellationToken::new() })
+        Ok(Self { core, listener, http, https, tcpmux, asked: CancellationToken::new() })
     }
 
     /// The address that clients connect to.
@@ -104,9 +116,13 @@ impl Server {
     /// Serves until the token of [`Server::stop_token`] is cancelled; then ends within a second. Dropping the future
     /// ends the server, too, without waiting for its tasks.
     pub async fn run(self) {
-        let Self { core, listener, https, tcpmux, asked } = self;
+        let Self { core, listener, http, https, tcpmux, asked } = self;
         let ends_with_us = core.stop.clone().drop_guard();
         let mut accepting = JoinSet::new();
+        core.tasks.spawn(Arc::clone(&core.http.sweeper).run(core.stop.clone()));
+        if let Some(listener) = http {
+            accepting.spawn(vhost::http::serve(Arc::clone(&core), listener, asked.clone()));
+        }
         if let Some(listener) = https {
             accepting.spawn(vhost::https::serve(Arc::clone(&core), listener, asked.clone()));
         }

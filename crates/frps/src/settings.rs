@@ -37,10 +37,16 @@ pub(crate) struct Settings {
     pub(crate) user_conn_timeout: Duration,
     /// `udpPacketSize`, in bytes.
     pub(crate) udp_packet_size: usize,
+    /// `vhostHTTPPort`; 0 is off.
+    pub(crate) vhost_http_port: u16,
+    /// `vhostHTTPTimeout`: how long the head of a response may take. 60 s where it is not positive.
+    pub(crate) vhost_http_timeout: Duration,
     /// `vhostHTTPSPort`; 0 is off.
     pub(crate) vhost_https_port: u16,
     /// `tcpmuxHTTPConnectPort`; 0 is off.
     pub(crate) tcpmux_port: u16,
+    /// Whether `vhostHTTPPort` is the port of the clients, too. Upstream `server/service.go`.
+    pub(crate) shares_http: bool,
     /// Whether `vhostHTTPSPort` is the port of the clients, too. Upstream `server/service.go`.
     pub(crate) shares_https: bool,
     /// `allowPorts` as inclusive ranges; empty allows all.
@@ -51,6 +57,8 @@ pub(crate) struct Settings {
 
 /// Streams that a client may have open before it has said who it is.
 pub(crate) const STREAMS_BEFORE_LOGIN: usize = 16;
+/// A year: as good as none, and no sum with a clock's time overflows.
+const LONGEST_TIMEOUT: u64 = 365 * 86_400;
 /// The largest datagram there is; a larger `udpPacketSize` means the same.
 const LARGEST_DATAGRAM: usize = 65_536;
 /// More connections than this are not kept ready for one client, whatever both sides wish.
@@ -84,8 +92,14 @@ impl Settings {
             max_ports_per_client: Some(config.max_ports_per_client).filter(|limit| *limit > 0),
             user_conn_timeout: config.user_conn_timeout(),
             udp_packet_size: positive(config.udp_packet_size).unwrap_or(0).min(LARGEST_DATAGRAM),
+            vhost_http_port: port(config.vhost_http_port),
+            vhost_http_timeout: match u64::try_from(config.vhost_http_timeout) {
+                Ok(seconds) if seconds > 0 => Duration::from_secs(seconds.min(LONGEST_TIMEOUT)),
+                _ => Duration::from_secs(60),
+            },
             vhost_https_port: port(config.vhost_https_port),
             tcpmux_port: port(config.tcpmux_http_connect_port),
+            shares_http: shares(config.vhost_http_port),
             shares_https: shares(config.vhost_https_port),
             allow_ports: config.allow_ports.iter().map(range).collect(),
             config: config.clone(),

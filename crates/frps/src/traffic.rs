@@ -1,5 +1,6 @@
 //! What a proxy has carried, for the figures that operators look at.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// Counters of one proxy. Payload bytes: after decryption and decompression, before encryption and compression.
@@ -29,10 +30,32 @@ impl Traffic {
         self.oversized.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// Counts a connection until the guard is dropped, which may be anywhere.
+    pub(crate) fn count_connection(traffic: &Arc<Self>) -> CountedConnection {
+        traffic.connections.fetch_add(1, Ordering::Relaxed);
+        CountedConnection(Arc::clone(traffic))
+    }
+
     /// Counts a user connection until the guard is dropped.
     pub(crate) fn open_connection(&self) -> OpenConnection<'_> {
         self.connections.fetch_add(1, Ordering::Relaxed);
         OpenConnection(self)
+    }
+}
+
+/// The same for whatever outlives the place where it is counted.
+#[derive(Debug)]
+pub(crate) struct CountedConnection(Arc<Traffic>);
+
+impl CountedConnection {
+    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
+        &self.0
+    }
+}
+
+impl Drop for CountedConnection {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

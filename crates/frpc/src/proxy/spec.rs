@@ -51,7 +51,7 @@ impl ProxySpec {
         let mut new_proxy = config.to_message();
         new_proxy.proxy_name = names::add_user_prefix(common.user, config.name());
         let kind = match (unbuilt::proxy(config), config) {
-            (Ok(()), ProxyConfig::Tcp(_) | ProxyConfig::Https(_) | ProxyConfig::Tcpmux(_)) => {
+            (Ok(()), ProxyConfig::Tcp(_) | ProxyConfig::Http(_) | ProxyConfig::Https(_) | ProxyConfig::Tcpmux(_)) => {
                 Kind::Stream(stream_options(config, common))
             }
             (Ok(()), ProxyConfig::Udp(_)) => Kind::Datagram(datagram_options(config, common)),

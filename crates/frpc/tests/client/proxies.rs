@@ -78,7 +78,7 @@ async fn what_is_not_built_shows_and_the_others_run() {
     let mut log = Log::capture();
     let mut frps = Frps::start().await;
     let frpc = Text::with_token(&frps)
-        .proxy("http", "page", "localPort = 80\ncustomDomains = [\"a.test\"]")
+        .proxy("xtcp", "page", "localPort = 80")
         .proxy("tcp", "socks", "remotePort = 6001\nplugin.type = \"socks5\"")
         .tcp("web", 80, "")
         .entry("[[visitors]]\ntype = \"stcp\"\nname = \"guest\"\nserverName = \"s\"\nbindPort = 6002")
@@ -89,7 +89,7 @@ async fn what_is_not_built_shows_and_the_others_run() {
     log.line("INFO [0123456789abcdef] proxy added: [page socks web]").await;
     log.line("[web] start proxy success").await;
     for line in [
-        "WARN [0123456789abcdef] [page] start error: proxy type [http] is not supported yet by this version",
+        "WARN [0123456789abcdef] [page] start error: proxy type [xtcp] is not supported yet by this version",
         "WARN [0123456789abcdef] [socks] start error: plugin [socks5] is not supported yet by this version",
         "WARN [0123456789abcdef] start error: visitor type [stcp] is not supported yet by this version",
     ] {

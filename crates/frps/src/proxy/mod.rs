@@ -2,6 +2,7 @@
 //!
 //! One file per type. [`Start::start`] is the one list of them.
 
+mod http;
 mod https;
 mod stcp;
 mod sudp;
@@ -35,6 +36,7 @@ use crate::ids::ProxyName;
 use crate::ports::PortError;
 use crate::traffic::Traffic;
 use crate::user_conn::{self, UserConn};
+use crate::vhost::http::SitePlace;
 use crate::vhost::{HostError, HostPlace};
 use crate::visitor::{Door, Repeated, Terms};
 
@@ -177,6 +179,8 @@ pub(crate) struct Running {
     door: Option<Door>,
     /// Its domains on a shared port.
     hosts: Vec<HostPlace>,
+    /// Its routes on the shared port of http.
+    sites: Vec<SitePlace>,
     ports: i64,
     /// Frees the name after everything else is gone.
     _entry: Entry,
@@ -194,6 +198,7 @@ impl Running {
             info!("proxy closing");
             self.stop.cancel();
             while self.tasks.join_next().await.is_some() {}
+            self.sites.clear();
             for host in self.hosts.drain(..) {
                 let closed = host.closed();
                 drop(host);
@@ -257,6 +262,7 @@ impl Start<'_> {
             membership: None,
             door: None,
             hosts: Vec::new(),
+            sites: Vec::new(),
             ports,
             proxy,
             _entry: entry,
@@ -273,11 +279,12 @@ impl Running {
         match config {
             ProxyConfig::Tcp(tcp) => tcp::listen(self, tcp),
             ProxyConfig::Udp(udp) => udp::listen(self, udp),
+            ProxyConfig::Http(http) => http::listen(self, http),
             ProxyConfig::Https(https) => https::listen(self, https),
             ProxyConfig::Tcpmux(tcpmux) => tcpmux::listen(self, tcpmux),
             ProxyConfig::Stcp(stcp) => stcp::listen(self, stcp, owner),
             ProxyConfig::Sudp(sudp) => sudp::listen(self, sudp, owner),
-            ProxyConfig::Http(_) | ProxyConfig::Xtcp(_) => Err(StartError::NotBuilt(config.kind())),
+            ProxyConfig::Xtcp(_) => Err(StartError::NotBuilt(config.kind())),
         }
     }
 

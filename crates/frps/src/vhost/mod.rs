@@ -3,12 +3,14 @@
 //! - [`Router`] (`router`): which route a request takes, for http, https and tcpmux alike
 //! - `domains`: what a proxy registers and what its client is told about it
 //! - [`StreamHosts`] (`stream_hosts`): the proxies and groups of https and of tcpmux
+//! - `http`: users told apart by their requests, whose heads are written anew on the way
 //! - `https`: users told apart by the server name of their TLS hello; `tcpmux`: by the CONNECT request that they send
 //! - `not_found`: what a user is told that asks for a domain of nobody
 //! - `farewell`: an answer after which the connection is closed
 
 pub(crate) mod domains;
 mod farewell;
+pub(crate) mod http;
 pub(crate) mod https;
 pub(crate) mod not_found;
 mod router;

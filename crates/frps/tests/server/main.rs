@@ -2,15 +2,15 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure here is the test's")]
 
-mod support;
-
 mod groups;
+mod http;
 mod logins;
 mod mux;
 mod proxies;
 mod recorded;
 mod relays;
 mod strangers;
+mod support;
 mod udp;
 mod vhosts;
 mod visitors;
