@@ -209,6 +209,11 @@ pub fn udp_packet(data: &[u8]) {
         let length = direct.len();
         assert_eq!(Ok(&direct), v1::encode(&message).as_ref());
         assert_eq!(v1::decode(&direct), Ok(Some((message, length))));
+        let (mut decoder, mut decoded) = (udp::Decoder::new(), Vec::new());
+        let body = direct.get(v1::HEADER_LEN..).unwrap_or_default();
+        assert_eq!(decoder.decode(body, &mut decoded), Ok(udp::User::Of(remote.into())));
+        assert_eq!(decoder.decode(body, &mut decoded), Ok(udp::User::Same));
+        assert_eq!(decoded, [content, content].concat());
     }
     let other = SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), 1);
     for version in [proxy_protocol::Version::V1, proxy_protocol::Version::V2] {
@@ -218,6 +223,16 @@ pub fn udp_packet(data: &[u8]) {
         ] {
             assert!(header.is_err() || header.is_ok_and(|header| header.len() <= 107));
         }
+    }
+    // Any bytes as a body: what the general reader makes of them.
+    let mut decoded = Vec::new();
+    let outcome = udp::Decoder::new().decode(data, &mut decoded);
+    match Message::from_json(MessageKind::UdpPacket, data) {
+        Ok(Message::UdpPacket(packet)) => {
+            assert_eq!(outcome, Ok(packet.remote_addr.map_or(udp::User::Nobody, udp::User::Of)));
+            assert_eq!(decoded, packet.content);
+        }
+        other => assert!(outcome.is_err() && other.is_err()),
     }
 }
 

@@ -50,6 +50,9 @@ table! {
         feature_gates: BTreeMap<String, bool> = "featureGates",
         /// Bytes of the largest UDP payload. Default 1500.
         udp_packet_size: i64 = "udpPacketSize" ("int64"),
+        /// Users of a udp or sudp proxy at one time, each with a socket of its own to the local service; one more ends
+        /// the session that was least recently used. Default 4096.
+        udp_max_sessions: i64 = own "udpMaxSessions" ("int64"),
         /// Texts that go to the server with the login.
         metadatas: Pairs = "metadatas",
         /// Patterns of further files with proxies and visitors.
@@ -77,6 +80,13 @@ impl ClientConfig {
         self.transport.complete(environment);
         self.web_server.complete();
         default_number(&mut self.udp_packet_size, 1500);
+        default_number(&mut self.udp_max_sessions, 4096);
+    }
+
+    /// Users of a udp or sudp proxy at one time: at least one.
+    #[must_use]
+    pub fn udp_max_sessions(&self) -> usize {
+        usize::try_from(self.udp_max_sessions.max(1)).unwrap_or(usize::MAX)
     }
 
     /// Whether a failed first login ends the program.

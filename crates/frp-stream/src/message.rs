@@ -148,18 +148,6 @@ impl Encoder<&Message> for V1Codec {
     }
 }
 
-impl Encoder<Frame> for V1Codec {
-    type Error = WriteError;
-
-    fn encode(&mut self, frame: Frame, bytes: &mut BytesMut) -> Result<(), WriteError> {
-        bytes.extend_from_slice(&frame.0);
-        Ok(())
-    }
-}
-
-/// A message that was encoded before.
-pub(crate) struct Frame(pub(crate) Vec<u8>);
-
 type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
 type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
 
@@ -172,11 +160,7 @@ pub struct MessageWriter(FramedWrite<WriteHalf, V1Codec>);
 impl MessageReader {
     /// Reads messages from `half`, in as large pieces as come.
     pub fn new(half: impl AsyncRead + Send + Unpin + 'static) -> Self {
-        Self::with_capacity(half, INITIAL_CAPACITY)
-    }
-
-    pub(crate) fn with_capacity(half: impl AsyncRead + Send + Unpin + 'static, capacity: usize) -> Self {
-        Self(FramedRead::with_capacity(Box::new(half), V1Codec, capacity))
+        Self(FramedRead::with_capacity(Box::new(half), V1Codec, INITIAL_CAPACITY))
     }
 
     /// The next message.
@@ -224,10 +208,6 @@ impl MessageWriter {
     /// As [`MessageWriter::send`].
     pub async fn feed(&mut self, message: &Message) -> Result<(), WriteError> {
         self.0.feed(message).await
-    }
-
-    pub(crate) async fn feed_frame(&mut self, frame: Frame) -> Result<(), WriteError> {
-        self.0.feed(frame).await
     }
 
     /// Writes what is queued.

@@ -85,6 +85,7 @@ impl Setup {
             relay: RelayOptions { half_close_timeout: common.transport.half_close_timeout() },
             udp_packet_size: usize::try_from(common.udp_packet_size)
                 .unwrap_or(frp_stream::udp::DEFAULT_PACKET_SIZE),
+            udp_max_sessions: common.udp_max_sessions(),
             resolver: &resolver,
         };
         let specs = self.proxies.iter().map(|config| ProxySpec::new(config, &specs)).collect();

@@ -96,7 +96,7 @@ fn command() -> Command {
         .arg(value("seconds", "S", "Length of one measurement of load [3]").value_parser(value_parser!(f64)))
         .arg(value("connections", "N", "Idle connections [1000]").value_parser(value_parser!(u32)))
         .arg(list("modes", "MODE,...", "Only these").value_parser(PossibleValuesParser::new(Mode::ALL.map(Mode::slug))))
-        .arg(list("rows", "ROW,...", "Only rows that begin so: bulk, cpu, request, connection, idle, start, vhost, https"))
+        .arg(list("rows", "ROW,...", "Only rows that begin so: bulk, cpu, request, connection, idle, start, vhost, https, udp"))
         .arg(list("peers", "PEER,...", "Only these beside ours").value_parser(PossibleValuesParser::new(Id::ALL.map(Id::slug))))
         .arg(value("log-level", "LEVEL", "log.level of frp, ours and the original's [warn]"))
         .arg(flag("builtin", "The built-in load even where iperf3 and wrk are installed"))

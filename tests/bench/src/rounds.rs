@@ -168,6 +168,7 @@ impl<'a> Rounds<'a> {
         match ready {
             Ready::Answers | Ready::Serves => self.services.http,
             Ready::Handshakes => self.services.tls,
+            Ready::Returns => self.services.datagrams,
             Ready::Listens if self.tools(mode, id).iperf3.is_some() => self.iperf3,
             Ready::Listens => self.services.bulk,
         }

@@ -16,6 +16,12 @@ pub(crate) enum Row {
     BesideP99,
     Connections,
     ConnectionCpu,
+    Datagrams,
+    DatagramFloodP50,
+    DatagramLoss,
+    DatagramP50,
+    DatagramP99,
+    DatagramCpu,
     IdleConnection,
     IdleMemory,
     Start,
@@ -31,7 +37,7 @@ pub(crate) enum Row {
 
 impl Row {
     /// Every row, in the order of the report.
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::BulkUp,
         Self::BulkDown,
         Self::BulkEight,
@@ -45,6 +51,12 @@ impl Row {
         Self::BesideP99,
         Self::Connections,
         Self::ConnectionCpu,
+        Self::Datagrams,
+        Self::DatagramFloodP50,
+        Self::DatagramLoss,
+        Self::DatagramP50,
+        Self::DatagramP99,
+        Self::DatagramCpu,
         Self::IdleConnection,
         Self::IdleMemory,
         Self::Start,
@@ -83,6 +95,12 @@ impl Row {
             Self::BesideP99 => ("beside-p99", "p99 of small requests beside a download, ms"),
             Self::Connections => ("connections", "new connections/s"),
             Self::ConnectionCpu => ("connection-cpu", "CPU µs per new connection"),
+            Self::Datagrams => ("udp-flood", "udp flooded, 1,200 B datagrams/s there and back"),
+            Self::DatagramFloodP50 => ("udp-flood-p50", "udp flooded, p50, ms"),
+            Self::DatagramLoss => ("udp-loss", "udp 25,000/s offered, % lost"),
+            Self::DatagramP50 => ("udp-p50", "udp 25,000/s offered, p50, ms"),
+            Self::DatagramP99 => ("udp-p99", "udp 25,000/s offered, p99, ms"),
+            Self::DatagramCpu => ("udp-cpu", "CPU µs per datagram there and back, 25,000/s offered"),
             Self::IdleConnection => ("idle-connection", "KiB per idle connection"),
             Self::IdleMemory => ("idle-memory", "idle memory, MiB"),
             Self::Start => ("start", "time to start, ms"),
@@ -109,6 +127,7 @@ impl Row {
                 | Self::VhostRequests
                 | Self::VhostConnections
                 | Self::Handshakes
+                | Self::Datagrams
         )
     }
 
@@ -122,15 +141,17 @@ impl Row {
             | Self::VhostConnections
             | Self::VhostConnectionCpu
             | Self::Handshakes
-            | Self::HandshakeCpu => format!("{value:.0}"),
+            | Self::HandshakeCpu
+            | Self::Datagrams => format!("{value:.0}"),
             Self::RequestCpu
             | Self::VhostRequestCpu
+            | Self::DatagramCpu
             | Self::IdleConnection
             | Self::IdleMemory
             | Self::Start => {
                 format!("{value:.1}")
             }
-            Self::CpuUp | Self::CpuDown | Self::CpuEight => format!("{value:.3}"),
+            Self::CpuUp | Self::CpuDown | Self::CpuEight | Self::DatagramLoss => format!("{value:.3}"),
             Self::BulkUp
             | Self::BulkDown
             | Self::BulkEight
@@ -138,7 +159,10 @@ impl Row {
             | Self::RequestP99
             | Self::BesideP99
             | Self::VhostRequestP50
-            | Self::VhostRequestP99 => format!("{value:.2}"),
+            | Self::VhostRequestP99
+            | Self::DatagramFloodP50
+            | Self::DatagramP50
+            | Self::DatagramP99 => format!("{value:.2}"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 
+use crate::load::datagrams::{self, Delivery, Offer};
 use crate::load::{
     Exchanges, Flow, Tools, Transfer, beside, bulk, connections, handshakes, idle, iperf3, requests, vhost,
     wrk,
@@ -23,11 +24,12 @@ pub(crate) enum Step {
     VhostRequests,
     VhostConnections,
     Handshakes,
+    Datagrams(Offer),
 }
 
-/// Steps that share a tunnel, in order: memory is looked at while the programs are fresh, and bulk and virtual hosts
-/// get programs of their own.
-pub(crate) const PHASES: [(Ready, &[Step]); 4] = [
+/// Steps that share a tunnel, in order: memory is looked at while the programs are fresh, and bulk, virtual hosts and
+/// datagrams get programs of their own.
+pub(crate) const PHASES: [(Ready, &[Step]); 5] = [
     (Ready::Answers, &[Step::Start, Step::Idle, Step::Requests, Step::Beside, Step::Connections]),
     (
         Ready::Listens,
@@ -39,7 +41,11 @@ pub(crate) const PHASES: [(Ready, &[Step]); 4] = [
     ),
     (Ready::Serves, &[Step::VhostRequests, Step::VhostConnections]),
     (Ready::Handshakes, &[Step::Handshakes]),
+    (Ready::Returns, &[Step::Datagrams(Offer::PerSecond(OFFERED)), Step::Datagrams(Offer::Flood)]),
 ];
+
+/// Datagrams in a second that no tunnel should lose.
+const OFFERED: u32 = 25_000;
 
 /// What a step needs besides the tunnel.
 #[derive(Debug)]
@@ -77,6 +83,10 @@ impl Step {
             }
             Self::VhostConnections => &[Row::VhostConnections, Row::VhostConnectionCpu],
             Self::Handshakes => &[Row::Handshakes, Row::HandshakeCpu],
+            Self::Datagrams(Offer::Flood) => &[Row::Datagrams, Row::DatagramFloodP50],
+            Self::Datagrams(Offer::PerSecond(_)) => {
+                &[Row::DatagramLoss, Row::DatagramP50, Row::DatagramP99, Row::DatagramCpu]
+            }
         }
     }
 
@@ -142,7 +152,29 @@ impl Step {
                 let done = handshakes::run(tunnel.public, bench.seconds).await?;
                 Ok(self.exchanges(done, tunnel, tunnel.cpu()? - before))
             }
+            Self::Datagrams(offer) => {
+                let before = tunnel.cpu()?;
+                let done = datagrams::run(tunnel.public, offer, bench.seconds).await?;
+                Ok(self.delivery(done, tunnel, tunnel.cpu()? - before))
+            }
         }
+    }
+
+    fn delivery(self, done: Delivery, tunnel: &Running, cpu: f64) -> Figures {
+        let mut rows = match self {
+            Self::Datagrams(Offer::Flood) => {
+                vec![(Row::Datagrams, done.in_time / done.seconds), (Row::DatagramFloodP50, done.p50)]
+            }
+            _ => vec![
+                (Row::DatagramLoss, (1.0 - done.returned / done.sent) * 100.0),
+                (Row::DatagramP50, done.p50),
+                (Row::DatagramP99, done.p99),
+            ],
+        };
+        if tunnel.has_programs() && self != Self::Datagrams(Offer::Flood) {
+            rows.push((Row::DatagramCpu, cpu / done.returned * 1e6));
+        }
+        Figures { rows, failed: 0 }
     }
 
     fn exchanges(self, done: Exchanges, tunnel: &Running, cpu: f64) -> Figures {

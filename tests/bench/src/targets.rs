@@ -60,6 +60,8 @@ const ALL: &[Target] = &[
         &[Row::Connections],
         Bound::AtLeast(3.0, Id::Original),
     ),
+    target(&[Mode::Default], &[Row::Datagrams], Bound::AtLeast(3.0, Id::Original)),
+    target(&[Mode::Default], &[Row::DatagramLoss], Bound::Below(0.1)),
     target(&[Mode::Plain, Mode::Mux], &[Row::IdleConnection], Bound::Below(6.5)),
     target(&[Mode::Default], &[Row::IdleConnection], Bound::Below(8.0)),
     target(&[Mode::Encrypted], &[Row::IdleConnection], Bound::Below(12.0)),

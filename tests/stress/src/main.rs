@@ -9,6 +9,7 @@
 #![expect(clippy::print_stdout, reason = "a command that reports")]
 
 mod attack;
+mod limited;
 mod memory;
 mod outage;
 mod scene;
@@ -28,6 +29,9 @@ async fn main() -> Result<()> {
     }
     for scene in unread::ALL.iter().filter(|scene| wanted(scene.name)) {
         scene::report(scene.name, unread::run(scene).await, &mut failed);
+    }
+    for (name, mode) in limited::ALL.into_iter().filter(|(name, _)| wanted(name)) {
+        scene::report(name, limited::run(mode).await, &mut failed);
     }
     if wanted(outage::NAME) {
         scene::report(outage::NAME, outage::run().await, &mut failed);

@@ -25,6 +25,7 @@ pub(super) fn read(ini: &Ini, common: &Section) -> ClientConfig {
     reader.text("assets_dir", &mut config.web_server.assets_dir);
     reader.flag("pprof_enable", &mut config.web_server.pprof_enable);
     reader.number("udp_packet_size", &mut config.udp_packet_size);
+    reader.number("udp_max_sessions", &mut config.udp_max_sessions);
     config.metadatas = reader.prefixed("meta_");
     reader.list("includes", &mut config.includes);
     config

@@ -1,7 +1,6 @@
 //! Appending values to a body.
 
-use ::base64::Engine;
-use ::base64::engine::general_purpose::STANDARD;
+use super::base64;
 
 /// Writes the members of one object, comma and key included; the caller writes the braces' content only.
 pub(crate) struct ObjectWriter<'a> {
@@ -98,11 +97,6 @@ fn write_escape(out: &mut Vec<u8>, byte: u8) {
 /// A byte string as standard base64 with padding.
 pub(crate) fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
-    let start = out.len();
-    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-    if let Some(space) = out.get_mut(start..) {
-        // The space is exactly what base64 needs, so this cannot fail.
-        let _ = STANDARD.encode_slice(bytes, space);
-    }
+    base64::encode_append(bytes, out);
     out.push(b'"');
 }

@@ -1,24 +1,26 @@
 //! Reading and writing datagrams as messages.
 
-use std::time::Duration;
+use std::{
+    fmt,
+    future::poll_fn,
+    io,
+    task::{Poll, ready},
+    time::Duration,
+};
 
 use frp_proto::{
-    limits::MAX_MESSAGE,
-    msg::{Message, MessageKind, Ping, UdpAddr},
-    udp::encode_v1_to,
-    v1::EncodeError,
+    msg::{MessageKind, Ping, UdpAddr},
+    udp::{Decoder, User, UserText, encode_v1_for},
+    v1::{self, DecodeError, HEADER_LEN},
 };
+use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 
+use super::{WRITE_TIMEOUT, queue::Frames};
 use crate::{
     Stream,
-    message::{Frame, MessageReader, MessageWriter, ReadError, WriteError},
+    buffer::{BULK, Pending},
+    message::{ReadError, WriteError},
 };
-
-/// A reader of datagrams takes several at once; freed with its connection, of which a proxy has one.
-const READ_CAPACITY: usize = 32 * 1024;
-
-/// About what a frame is longer than its datagram's base64: header, field names, an IPv6 address.
-const FRAME_OVERHEAD: usize = 128;
 
 /// One datagram of a user or for it.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,14 +52,46 @@ pub enum Sent {
 }
 
 /// Reads datagrams from a work connection.
-#[derive(Debug)]
-pub struct DatagramReader(MessageReader);
+pub struct DatagramReader {
+    half: ReadHalf<Stream>,
+    /// What has come of the next messages. Held only while there is any.
+    pending: Pending,
+    decoder: Decoder,
+    /// Whose the last datagram was.
+    user: UdpAddr,
+}
 
 /// Writes datagrams to a work connection.
-#[derive(Debug)]
 pub struct DatagramWriter {
-    messages: MessageWriter,
-    too_long: u64,
+    half: WriteHalf<Stream>,
+    /// Frames that are not written yet, and how far the first of them is.
+    frames: Vec<u8>,
+    written: usize,
+}
+
+/// Datagrams that came together, in order, one after the other in one run of bytes.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) bytes: Vec<u8>,
+    pub(super) lengths: Vec<usize>,
+    pub(super) runs: Vec<Run>,
+}
+
+/// Datagrams of one user that came one after the other.
+pub(super) struct Run {
+    pub(super) user: UdpAddr,
+    pub(super) count: usize,
+    pub(super) bytes: usize,
+}
+
+/// One message.
+enum Read {
+    /// Its bytes are appended to the contents, its user is the reader's.
+    Datagram {
+        same_user: bool,
+    },
+    Ping,
+    Other(MessageKind),
 }
 
 /// Splits a work connection, with its layers applied, into its two directions.
@@ -65,8 +99,13 @@ pub struct DatagramWriter {
 pub fn datagram_channel(stream: Stream) -> (DatagramReader, DatagramWriter) {
     let (read, write) = tokio::io::split(stream);
     (
-        DatagramReader(MessageReader::with_capacity(read, READ_CAPACITY)),
-        DatagramWriter { messages: MessageWriter::new(write), too_long: 0 },
+        DatagramReader {
+            half: read,
+            pending: Pending::default(),
+            decoder: Decoder::new(),
+            user: UdpAddr::default(),
+        },
+        DatagramWriter { half: write, frames: Vec::new(), written: 0 },
     )
 }
 
@@ -77,14 +116,17 @@ impl DatagramReader {
     /// [`ReadError`]; the work connection is then of no more use and must be closed, so that the server
     /// takes another.
     pub async fn next(&mut self) -> Result<Received, ReadError> {
-        Ok(match self.0.next().await? {
-            Message::UdpPacket(packet) => match packet.remote_addr {
-                Some(user) => Received::Datagram(Datagram { content: packet.content, user }),
-                None => Received::Other(MessageKind::UdpPacket),
-            },
-            Message::Ping(_) => Received::Ping,
-            other => Received::Other(other.kind()),
-        })
+        let mut content = Vec::new();
+        loop {
+            match self.read(&mut content)? {
+                None => self.fill().await?,
+                Some(Read::Datagram { .. }) => {
+                    return Ok(Received::Datagram(Datagram { content, user: self.user.clone() }));
+                }
+                Some(Read::Ping) => return Ok(Received::Ping),
+                Some(Read::Other(kind)) => return Ok(Received::Other(kind)),
+            }
+        }
     }
 
     /// The next message, if one comes within `limit`: [`READ_TIMEOUT`](super::READ_TIMEOUT) on the
@@ -95,6 +137,113 @@ impl DatagramReader {
     pub async fn next_within(&mut self, limit: Duration) -> Result<Received, ReadError> {
         tokio::time::timeout(limit, self.next()).await.unwrap_or(Err(ReadError::Timeout))
     }
+
+    /// All datagrams that have come, at least one message; it may have been a ping. Safe to cancel.
+    ///
+    /// # Errors
+    /// As [`DatagramReader::next`]. Datagrams in front of a bad message come first.
+    pub(super) async fn batch(&mut self) -> Result<Batch, ReadError> {
+        let mut batch = Batch::default();
+        let mut messages = 0;
+        loop {
+            let before = batch.bytes.len();
+            if messages == 0 {
+                batch.bytes.reserve(self.pending.bytes().len() / 4 * 3);
+            }
+            match self.read(&mut batch.bytes) {
+                Ok(None) if messages == 0 => self.fill().await?,
+                Ok(None) => return Ok(batch),
+                Ok(Some(read)) => {
+                    messages += 1;
+                    match read {
+                        Read::Datagram { same_user } => {
+                            let length = batch.bytes.len() - before;
+                            batch.add(length, same_user, &self.user);
+                        }
+                        Read::Ping => tracing::trace!("udp work conn get ping message"),
+                        Read::Other(kind) => tracing::trace!("ignored a message of type {}", kind.name()),
+                    }
+                }
+                // It stays where it is, and is the next thing to be read.
+                Err(_) if messages > 0 => return Ok(batch),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes the next message, if all of it has come, and appends its datagram to `content`.
+    fn read(&mut self, content: &mut Vec<u8>) -> Result<Option<Read>, ReadError> {
+        let before = content.len();
+        let bytes = self.pending.bytes();
+        let Some((header, rest)) = bytes.split_first_chunk::<HEADER_LEN>() else {
+            return match bytes.first() {
+                Some(&byte) if MessageKind::from_v1_byte(byte).is_none() => {
+                    Err(DecodeError::UnknownType(byte).into())
+                }
+                _ => Ok(None),
+            };
+        };
+        let (kind, length) = v1::parse_header(header)?;
+        let Some(body) = rest.get(..length) else { return Ok(None) };
+        let read = match kind {
+            MessageKind::UdpPacket => {
+                match self
+                    .decoder
+                    .decode(body, content)
+                    .map_err(|source| DecodeError::Body { kind, source })?
+                {
+                    User::Same => Read::Datagram { same_user: true },
+                    User::Of(user) => {
+                        self.user = user;
+                        Read::Datagram { same_user: false }
+                    }
+                    User::Nobody => {
+                        content.truncate(before);
+                        Read::Other(kind)
+                    }
+                }
+            }
+            _ => {
+                v1::decode_body(kind, body)?;
+                if kind == MessageKind::Ping { Read::Ping } else { Read::Other(kind) }
+            }
+        };
+        self.pending.advance(HEADER_LEN + length);
+        Ok(Some(read))
+    }
+
+    async fn fill(&mut self) -> Result<(), ReadError> {
+        poll_fn(|cx| match ready!(self.pending.poll_fill(cx, &mut self.half, BULK))? {
+            0 if self.pending.is_empty() => Poll::Ready(Err(ReadError::Closed)),
+            0 => Poll::Ready(Err(ReadError::Cut)),
+            _ => Poll::Ready(Ok(())),
+        })
+        .await
+    }
+}
+
+impl Batch {
+    fn add(&mut self, length: usize, same_user: bool, user: &UdpAddr) {
+        self.lengths.push(length);
+        match self.runs.last_mut() {
+            Some(run) if same_user => {
+                run.count += 1;
+                run.bytes += length;
+            }
+            _ => self.runs.push(Run { user: user.clone(), count: 1, bytes: length }),
+        }
+    }
+
+    /// Each run with the bytes and the lengths of its datagrams.
+    pub(super) fn runs(&self) -> impl Iterator<Item = (&UdpAddr, &[u8], &[usize])> {
+        let (mut bytes, mut lengths) = (&self.bytes[..], &self.lengths[..]);
+        self.runs.iter().map(move |run| {
+            let (of_run, after) = bytes.split_at_checked(run.bytes).unwrap_or_default();
+            let (lengths_of_run, lengths_after) = lengths.split_at_checked(run.count).unwrap_or_default();
+            (bytes, lengths) = (after, lengths_after);
+            (&run.user, of_run, lengths_of_run)
+        })
+    }
 }
 
 impl DatagramWriter {
@@ -103,40 +252,51 @@ impl DatagramWriter {
     /// # Errors
     /// If the stream fails.
     pub async fn send(&mut self, content: &[u8], user: &UdpAddr) -> Result<Sent, WriteError> {
-        let sent = self.feed(content, user).await?;
+        let sent = self.feed(content, user);
         self.flush().await?;
         Ok(sent)
     }
 
-    /// Queues a datagram, to be written with others. A datagram that does not fit a message is dropped
-    /// and counted, and the caller should say so in the log: anybody can send one, so it must not end the
-    /// proxy.
-    ///
-    /// # Errors
-    /// If the stream fails.
-    pub async fn feed(&mut self, content: &[u8], user: &UdpAddr) -> Result<Sent, WriteError> {
-        // Base64 makes four bytes of three: no need to try what cannot fit.
-        if content.len() / 3 * 4 <= MAX_MESSAGE {
-            let mut frame = Vec::with_capacity(content.len() / 3 * 4 + FRAME_OVERHEAD);
-            match encode_v1_to(content, user, &mut frame) {
-                Ok(()) => {
-                    self.messages.feed_frame(Frame(frame)).await?;
-                    return Ok(Sent::Sent);
-                }
-                Err(EncodeError::TooLong { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+    /// Queues a datagram, to be written with others by [`DatagramWriter::flush`]. One that does not fit a message is
+    /// dropped, and the caller should say so in the log: anybody can send one, so it must not end the proxy.
+    pub fn feed(&mut self, content: &[u8], user: &UdpAddr) -> Sent {
+        match encode_v1_for(content, &UserText::new(user), &mut self.frames) {
+            Ok(()) => Sent::Sent,
+            Err(_) => Sent::TooLong,
         }
-        self.too_long += 1;
-        Ok(Sent::TooLong)
     }
 
-    /// Writes what is queued.
+    /// Writes what is queued. Safe to cancel, in so far as the next call goes on where this one stopped.
     ///
     /// # Errors
-    /// If the stream fails.
+    /// If the stream fails, or takes nothing for [`WRITE_TIMEOUT`].
     pub async fn flush(&mut self) -> Result<(), WriteError> {
-        self.messages.flush().await
+        while let Some(rest) = self.frames.get(self.written..).filter(|rest| !rest.is_empty()) {
+            match in_time(self.half.write(rest)).await? {
+                0 => return Err(WriteError::Io(io::ErrorKind::WriteZero.into())),
+                count => self.written += count,
+            }
+        }
+        self.frames.clear();
+        self.written = 0;
+        in_time(self.half.flush()).await
+    }
+
+    /// Writes frames as they stand. After an error or a cancelled call the stream may end inside a frame.
+    pub(super) async fn write(&mut self, frames: &Frames) -> Result<(), WriteError> {
+        self.flush_fed().await?;
+        let mut rest = &frames.bytes[..];
+        while !rest.is_empty() {
+            match in_time(self.half.write(rest)).await? {
+                0 => return Err(WriteError::Io(io::ErrorKind::WriteZero.into())),
+                count => rest = rest.get(count..).unwrap_or_default(),
+            }
+        }
+        in_time(self.half.flush()).await
+    }
+
+    async fn flush_fed(&mut self) -> Result<(), WriteError> {
+        if self.frames.is_empty() { Ok(()) } else { self.flush().await }
     }
 
     /// Shows the server that this side is there. Only the client's side may.
@@ -144,18 +304,33 @@ impl DatagramWriter {
     /// # Errors
     /// If the stream fails.
     pub async fn ping(&mut self) -> Result<(), WriteError> {
-        self.messages.send(&Ping::default().into()).await
-    }
-
-    /// Datagrams that did not fit a message and were dropped.
-    #[must_use]
-    pub fn too_long(&self) -> u64 {
-        self.too_long
+        v1::encode_into(&Ping::default().into(), &mut self.frames)?;
+        self.flush().await
     }
 }
 
-impl std::fmt::Debug for Datagram {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// A step of writing, which must get on.
+async fn in_time<T>(step: impl Future<Output = io::Result<T>>) -> Result<T, WriteError> {
+    match tokio::time::timeout(WRITE_TIMEOUT, step).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(WriteError::Io(io::Error::new(io::ErrorKind::TimedOut, "i/o timeout"))),
+    }
+}
+
+impl fmt::Debug for DatagramReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatagramReader")
+    }
+}
+
+impl fmt::Debug for DatagramWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatagramWriter")
+    }
+}
+
+impl fmt::Debug for Datagram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Datagram").field("len", &self.content.len()).field("user", &self.user).finish()
     }
 }

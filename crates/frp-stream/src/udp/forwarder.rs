@@ -4,20 +4,26 @@
 //! connected to the local service, for as long as datagrams pass; replies go back with the user's
 //! address.
 
-use std::{collections::HashMap, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use frp_proto::msg::UdpAddr;
 use tokio::{
-    net::UdpSocket,
-    sync::mpsc,
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
 use super::{
-    DEFAULT_PACKET_SIZE, Datagram, DatagramReader, DatagramWriter, PING_INTERVAL, QUEUE, Received,
-    SESSION_IDLE, Sent, datagram_channel,
-    session::{self, Activity, Replies, Session},
+    DEFAULT_MAX_SESSIONS, DEFAULT_PACKET_SIZE, DatagramReader, DatagramWriter, PING_INTERVAL, SESSION_IDLE,
+    datagram_channel,
+    queue::{FrameQueue, Frames},
+    session::{self, Activity, Outlet, Replies},
+    socket::{BatchSocket, Progress},
+    table::{Session, Table},
 };
 use crate::{
     Stream,
@@ -45,8 +51,8 @@ pub struct ForwarderOptions {
     pub idle: Duration,
     /// How often a `Ping` is sent; 30 s.
     pub ping_interval: Duration,
-    /// Users at one time, default 4096, as each costs a socket. One more ends the session that was idle
-    /// longest.
+    /// Users at one time (`udpMaxSessions`, default 4096), as each costs a socket. One more ends the session that
+    /// was least recently used.
     pub max_sessions: usize,
 }
 
@@ -60,7 +66,7 @@ impl ForwarderOptions {
             header: None,
             idle: SESSION_IDLE,
             ping_interval: PING_INTERVAL,
-            max_sessions: 4096,
+            max_sessions: DEFAULT_MAX_SESSIONS,
         }
     }
 }
@@ -90,8 +96,10 @@ pub struct ForwarderReport {
 /// Forwards the datagrams of one work connection.
 pub struct Forwarder {
     options: ForwarderOptions,
-    sessions: HashMap<UdpAddr, Session>,
-    next_id: u64,
+    sessions: Table,
+    outlet: Arc<Outlet>,
+    /// The sessions' tasks.
+    tasks: JoinSet<(UdpAddr, Arc<Activity>)>,
     to_service: u64,
 }
 
@@ -100,137 +108,158 @@ impl Forwarder {
     #[must_use]
     pub fn new(mut options: ForwarderOptions) -> Self {
         options.packet_size = options.packet_size.min(MAX_DATAGRAM);
-        options.max_sessions = options.max_sessions.max(1);
-        Self { options, sessions: HashMap::new(), next_id: 0, to_service: 0 }
+        let sessions = Table::new(options.max_sessions);
+        Self { options, sessions, outlet: Arc::default(), tasks: JoinSet::new(), to_service: 0 }
     }
 
     /// Forwards until the work connection (with its layers applied) fails or ends.
     ///
     /// May be dropped at any time: that closes the work connection and all sessions.
     pub async fn run(mut self, stream: Stream) -> ForwarderReport {
-        let (reader, mut writer) = datagram_channel(stream);
-        let (queue, replies) = mpsc::channel(QUEUE);
+        let (reader, writer) = datagram_channel(stream);
+        let outlet = Arc::clone(&self.outlet);
         let mut to_user = 0;
         let ping_interval = self.options.ping_interval;
         let end = tokio::select! {
-            error = self.read_datagrams(reader, queue) => ForwarderEnd::Read(error),
-            error = write_replies(&mut writer, replies, ping_interval, &mut to_user) => ForwarderEnd::Write(error),
+            error = self.read_datagrams(reader) => ForwarderEnd::Read(error),
+            error = write_replies(writer, &outlet.queue, ping_interval, &mut to_user) => ForwarderEnd::Write(error),
         };
-        ForwarderReport { to_service: self.to_service, to_user, too_long: writer.too_long(), end }
+        let too_long = outlet.too_long.load(Ordering::Relaxed);
+        ForwarderReport { to_service: self.to_service, to_user, too_long, end }
     }
 
-    async fn read_datagrams(
-        &mut self,
-        mut reader: DatagramReader,
-        queue: mpsc::Sender<Datagram>,
-    ) -> ReadError {
-        // Owns the sessions' tasks: dropped with this future.
-        let mut tasks = JoinSet::new();
+    async fn read_datagrams(&mut self, mut reader: DatagramReader) -> ReadError {
         loop {
             tokio::select! {
-                received = reader.next() => match received {
-                    Ok(Received::Datagram(datagram)) => {
-                        tracing::trace!("get udp package from workConn, len: {}", datagram.content.len());
-                        self.forward(datagram, &queue, &mut tasks).await;
+                batch = reader.batch() => match batch {
+                    Ok(batch) => {
+                        for (user, bytes, lengths) in batch.runs() {
+                            self.forward(user, bytes, lengths).await;
+                        }
                     }
-                    Ok(Received::Ping | Received::Other(_)) => {}
                     Err(error) => return error,
                 },
-                Some(ended) = tasks.join_next() => {
-                    if let Ok((user, id)) = ended {
-                        self.forget(&user, id);
-                    }
-                }
+                Some(ended) = self.tasks.join_next() => self.reap(ended),
             }
+            // One batch may have ended many sessions.
+            while let Some(ended) = self.tasks.try_join_next() {
+                self.reap(ended);
+            }
+            tokio::task::yield_now().await;
         }
     }
 
-    fn forget(&mut self, user: &UdpAddr, id: u64) {
-        if self.sessions.get(user).is_some_and(|session| session.id == id) {
-            self.sessions.remove(user);
+    fn reap(&mut self, ended: Result<(UdpAddr, Arc<Activity>), JoinError>) {
+        if let Ok((user, activity)) = ended {
+            self.sessions.forget(&user, &activity);
         }
     }
 
-    /// Sends a user's datagram to the local service. Whatever fails costs this datagram only.
-    async fn forward(
-        &mut self,
-        Datagram { content, user }: Datagram,
-        queue: &mpsc::Sender<Datagram>,
-        tasks: &mut JoinSet<(UdpAddr, u64)>,
-    ) {
+    /// Sends datagrams of one user to the local service.
+    async fn forward(&mut self, user: &UdpAddr, bytes: &[u8], lengths: &[usize]) {
         let local = self.options.local;
-        let len = content.len() as u64;
-        let known = self.sessions.get(&user).filter(|session| session.activity.touch());
-        let (socket, payload) = match known {
-            Some(session) => (session.socket.clone(), content),
+        for length in lengths {
+            tracing::trace!("get udp package from workConn, len: {length}");
+        }
+        let (socket, bytes, lengths) = match self.sessions.touch(user) {
+            Some(socket) => (socket, bytes, lengths),
             None => {
-                let header = self.options.header.as_ref().and_then(|header| header(&user, local));
-                match self.open(user, queue, tasks).await {
-                    Ok(socket) => (socket, [header.unwrap_or_default(), content].concat()),
+                let socket = match self.open(user) {
+                    Ok(socket) => socket,
                     Err(error) => {
                         tracing::debug!(%error, %local, "no socket for a udp session");
                         return;
                     }
+                };
+                match self.options.header.as_ref().and_then(|header| header(user, local)) {
+                    None => (socket, bytes, lengths),
+                    Some(header) => {
+                        let first = lengths.first().copied().unwrap_or_default();
+                        let (first, rest) = bytes.split_at_checked(first).unwrap_or_default();
+                        let payload = [&header, first].concat();
+                        if self.send(&socket, &payload, &[payload.len()]).await {
+                            self.to_service -= header.len() as u64;
+                        }
+                        (socket, rest, lengths.get(1..).unwrap_or_default())
+                    }
                 }
             }
         };
-        let mut sent = socket.send(&payload).await;
-        if sent.is_err() {
-            // It may be about an earlier datagram that was refused meanwhile. That is told once.
-            sent = socket.send(&payload).await;
-        }
-        match sent {
-            Ok(_) => self.to_service += len,
-            Err(error) => tracing::debug!(%error, %local, "udp datagram not sent"),
-        }
+        self.send(&socket, bytes, lengths).await;
     }
 
-    async fn open(
-        &mut self,
-        user: UdpAddr,
-        queue: &mpsc::Sender<Datagram>,
-        tasks: &mut JoinSet<(UdpAddr, u64)>,
-    ) -> io::Result<Arc<UdpSocket>> {
-        self.sessions.remove(&user);
-        if self.sessions.len() >= self.options.max_sessions {
-            self.drop_longest_idle();
+    /// Sends as much as can be sent. False if something was left out.
+    async fn send(&mut self, socket: &BatchSocket, mut bytes: &[u8], mut lengths: &[usize]) -> bool {
+        let mut all = true;
+        let mut retried = false;
+        while !lengths.is_empty() {
+            let failed = match socket.send(bytes, lengths, None).await {
+                Ok(()) => {
+                    self.to_service += bytes.len() as u64;
+                    break;
+                }
+                Err(failed) => failed,
+            };
+            let Progress { mut datagrams, bytes: mut sent } = failed.sent;
+            self.to_service += sent as u64;
+            // It may be about an earlier datagram that was refused meanwhile. That is told once.
+            if datagrams == 0 && retried {
+                tracing::debug!(error = %failed.error, local = %self.options.local, "udp datagram not sent");
+                all = false;
+                sent = lengths.first().copied().unwrap_or_default();
+                datagrams = 1;
+                retried = false;
+            } else {
+                retried = true;
+            }
+            bytes = bytes.get(sent..).unwrap_or_default();
+            lengths = lengths.get(datagrams..).unwrap_or_default();
         }
-        let socket = Arc::new(session::connect(self.options.local).await?);
+        all
+    }
+
+    fn open(&mut self, user: &UdpAddr) -> io::Result<Arc<BatchSocket>> {
+        // There may be one that is over.
+        self.sessions.remove(user);
+        self.sessions.make_room();
+        let mut connected = session::connect(self.options.local);
+        // Out of files, most likely: make do with those that there are.
+        if connected.is_err() && self.sessions.drop_oldest() {
+            connected = session::connect(self.options.local);
+        }
+        let socket = Arc::new(connected?);
         let activity = Arc::new(Activity::new(self.options.idle));
-        let id = self.next_id;
-        self.next_id += 1;
         let replies = Replies {
-            socket: socket.clone(),
-            activity: activity.clone(),
+            socket: Arc::clone(&socket),
+            activity: Arc::clone(&activity),
             user: user.clone(),
-            queue: queue.clone(),
+            outlet: Arc::clone(&self.outlet),
             packet_size: self.options.packet_size,
         };
-        let task = tasks.spawn(async move { (replies.run().await, id) });
-        self.sessions.insert(user, Session { id, socket: socket.clone(), activity, task });
+        let over = Arc::clone(&activity);
+        let task = self.tasks.spawn(async move { (replies.run().await, over) });
+        self.sessions.insert(user.clone(), Session { socket: Arc::clone(&socket), activity, task });
         Ok(socket)
-    }
-
-    fn drop_longest_idle(&mut self) {
-        let oldest = self.sessions.iter().min_by_key(|(_, session)| session.activity.last());
-        if let Some(user) = oldest.map(|(user, _)| user.clone()) {
-            self.sessions.remove(&user);
-        }
     }
 }
 
-/// Writes replies and pings to the work connection, several at once when several wait.
+/// Writes replies and pings to the work connection, as many replies at once as wait.
 async fn write_replies(
-    writer: &mut DatagramWriter,
-    mut replies: mpsc::Receiver<Datagram>,
+    mut writer: DatagramWriter,
+    queue: &FrameQueue,
     ping_interval: Duration,
     to_user: &mut u64,
 ) -> WriteError {
     let mut pings = interval_at(Instant::now() + ping_interval, ping_interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut frames = Frames::default();
     loop {
         let written = tokio::select! {
-            Some(reply) = replies.recv() => write_batch(writer, reply, &mut replies, to_user).await,
+            () = queue.take(&mut frames) => {
+                let written = writer.write(&frames).await;
+                *to_user += frames.size.payload;
+                written
+            }
             _ = pings.tick() => {
                 tracing::trace!("send ping message to udp workConn");
                 writer.ping().await
@@ -240,30 +269,6 @@ async fn write_replies(
             return error;
         }
     }
-}
-
-async fn write_batch(
-    writer: &mut DatagramWriter,
-    first: Datagram,
-    more: &mut mpsc::Receiver<Datagram>,
-    to_user: &mut u64,
-) -> Result<(), WriteError> {
-    let mut next = Some(first);
-    while let Some(reply) = next {
-        let len = reply.content.len();
-        tracing::trace!("send udp package to workConn, len: {len}");
-        match writer.feed(&reply.content, &reply.user).await? {
-            Sent::Sent => *to_user += len as u64,
-            Sent::TooLong => {
-                let count = writer.too_long();
-                tracing::warn!(
-                    "dropped a datagram of {len} bytes, too long for one message ({count} so far)"
-                );
-            }
-        }
-        next = more.try_recv().ok();
-    }
-    writer.flush().await
 }
 
 impl fmt::Debug for Forwarder {

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,38 +10,23 @@ use std::{
     time::Duration,
 };
 
-use frp_proto::msg::UdpAddr;
+use frp_proto::{msg::UdpAddr, udp::UserText};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::UdpSocket,
-    sync::mpsc,
-    task::AbortHandle,
     time::{Instant, sleep_until},
 };
 
-use super::Datagram;
-use crate::buffer::Buffer;
+use super::{
+    queue::{FrameQueue, Queued},
+    socket::BatchSocket,
+};
 
-/// Replies that are taken from a socket before other tasks get their turn.
-const REPLIES_PER_TURN: usize = 64;
+/// Batches of replies that are taken from a socket before other tasks get their turn.
+const BATCHES_PER_TURN: usize = 4;
 
 /// [`Activity`]'s value when the session has ended.
 const OVER: u64 = u64::MAX;
-
-/// A session as the table of sessions sees it.
-pub(super) struct Session {
-    /// Distinguishes it from an earlier one of the same user.
-    pub(super) id: u64,
-    pub(super) socket: Arc<UdpSocket>,
-    pub(super) activity: Arc<Activity>,
-    /// The task that reads replies; it ends with the session.
-    pub(super) task: AbortHandle,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
 
 /// When a session was last used, or that it is over: told apart in one place, so that no datagram goes
 /// to a socket that nobody reads any more.
@@ -91,30 +76,37 @@ impl Activity {
 }
 
 /// A socket that speaks with the local service only.
-pub(super) async fn connect(local: SocketAddr) -> io::Result<UdpSocket> {
-    let any: SocketAddr = match local {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(any).await?;
-    socket.connect(local).await?;
-    Ok(socket)
+pub(super) fn connect(local: SocketAddr) -> io::Result<BatchSocket> {
+    let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&local.into())?;
+    Ok(BatchSocket::new(UdpSocket::from_std(socket.into())?, true))
 }
 
 /// Carries the local service's replies to one user, until the session is idle or its socket fails.
 pub(super) struct Replies {
-    pub(super) socket: Arc<UdpSocket>,
+    pub(super) socket: Arc<BatchSocket>,
     pub(super) activity: Arc<Activity>,
     pub(super) user: UdpAddr,
-    pub(super) queue: mpsc::Sender<Datagram>,
+    pub(super) outlet: Arc<Outlet>,
     /// Longer replies are cut to this.
     pub(super) packet_size: usize,
 }
 
+/// Where the replies of all sessions go.
+#[derive(Default)]
+pub(super) struct Outlet {
+    pub(super) queue: FrameQueue,
+    /// Replies that fitted no message.
+    pub(super) too_long: AtomicU64,
+}
+
 impl Replies {
     pub(super) async fn run(self) -> UdpAddr {
+        let text = UserText::new(&self.user);
         let mut due = Instant::now() + self.activity.idle;
         loop {
+            self.outlet.queue.room().await;
             let readable = tokio::select! {
                 readable = self.socket.readable() => readable,
                 () = sleep_until(due) => match self.activity.expire() {
@@ -127,7 +119,7 @@ impl Replies {
             };
             // A local service that is not there shows as a refused connection here. The next datagram of
             // the user begins a new session.
-            if readable.is_err() || self.take_replies().is_err() {
+            if readable.is_err() || self.take_replies(&text).is_err() {
                 self.activity.end();
                 break;
             }
@@ -136,20 +128,29 @@ impl Replies {
         self.user
     }
 
-    fn take_replies(&self) -> io::Result<()> {
-        let mut buffer = Buffer::with_len(self.packet_size);
-        let buffer = &mut buffer[..self.packet_size];
-        for _ in 0..REPLIES_PER_TURN {
-            let len = match self.socket.try_recv(buffer) {
-                Ok(len) => len,
+    fn take_replies(&self, text: &UserText) -> io::Result<()> {
+        for _ in 0..BATCHES_PER_TURN {
+            match self.socket.receive(|reply, _| self.enqueue(reply, text)) {
+                Ok(()) => {
+                    self.activity.touch();
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
-            };
-            self.activity.touch();
-            // A full queue drops, as a network would.
-            let _ =
-                self.queue.try_send(Datagram { content: buffer[..len].to_vec(), user: self.user.clone() });
+            }
+            if !self.outlet.queue.has_room() {
+                return Ok(());
+            }
         }
         Ok(())
+    }
+
+    fn enqueue(&self, reply: &[u8], text: &UserText) {
+        let reply = reply.get(..self.packet_size).unwrap_or(reply);
+        let length = reply.len();
+        tracing::trace!("send udp package to workConn, len: {length}");
+        if self.outlet.queue.push(reply, text) == Queued::TooLong {
+            let count = self.outlet.too_long.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::warn!("dropped a datagram of {length} bytes, too long for one message ({count} so far)");
+        }
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Common<'a> {
     pub(crate) relay: RelayOptions,
     /// The largest datagram of a local service.
     pub(crate) udp_packet_size: usize,
+    /// Users of one udp work connection at a time.
+    pub(crate) udp_max_sessions: usize,
     pub(crate) resolver: &'a Arc<Resolver>,
 }
 
@@ -98,6 +100,7 @@ fn datagram_options(config: &ProxyConfig, common: &Common<'_>) -> UdpOptions {
         layers: layers(config, common),
         proxy_protocol: ProxyProtocol::from_config(&base.transport.proxy_protocol_version),
         packet_size: common.udp_packet_size,
+        max_sessions: common.udp_max_sessions,
         resolver: Arc::clone(common.resolver),
     }
 }
@@ -182,6 +185,7 @@ mod tests {
             key: &key::derive(b""),
             relay: RelayOptions::default(),
             udp_packet_size: 1500,
+            udp_max_sessions: 4096,
             resolver: &Arc::new(Resolver::system()),
         };
         let spec = ProxySpec::new(&config, &common);

@@ -19,6 +19,7 @@ fn spec(name: &str, edit: impl FnOnce(&mut ProxyConfig)) -> Arc<ProxySpec> {
         key: &key::derive(b""),
         relay: RelayOptions::default(),
         udp_packet_size: 1500,
+        udp_max_sessions: 4096,
         resolver: &Arc::new(Resolver::system()),
     };
     Arc::new(ProxySpec::new(&config, &common))

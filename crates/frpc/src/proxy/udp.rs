@@ -35,6 +35,8 @@ pub(crate) struct UdpOptions {
     pub(crate) proxy_protocol: Option<ProxyProtocol>,
     /// Longest reply of the local service, in bytes.
     pub(crate) packet_size: usize,
+    /// Users of one work connection at a time.
+    pub(crate) max_sessions: usize,
     /// Resolves `local_ip` where it is a name.
     pub(crate) resolver: Arc<Resolver>,
 }
@@ -71,6 +73,7 @@ impl UdpProxy {
         let local = self.local_service().await;
         let options = ForwarderOptions {
             packet_size: self.options.packet_size,
+            max_sessions: self.options.max_sessions,
             header: self.options.proxy_protocol.map(header),
             ..ForwarderOptions::new(local)
         };
@@ -138,6 +141,7 @@ mod tests {
             layers: Layers::default(),
             proxy_protocol: None,
             packet_size: 1500,
+            max_sessions: 4096,
             resolver: Arc::new(Resolver::system()),
         }))
     }

@@ -130,3 +130,29 @@ async fn a_silent_http_service_fails_the_check() {
     .await;
     frpc.stop().await;
 }
+
+#[tokio::test]
+async fn a_udp_proxy_comes_and_goes_with_its_check_and_so_does_its_work_connection() {
+    let mut log = Log::capture();
+    // The check is a TCP connection to the same port number.
+    let local = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = local.local_addr().unwrap();
+    let mut frps = Frps::start().await;
+    let check = format!(
+        "localPort = {}\nremotePort = 6000\nhealthCheck.type = \"tcp\"\nhealthCheck.intervalSeconds = 1",
+        address.port()
+    );
+    let frpc = Text::with_token(&frps).proxy("udp", "dns", &check).start();
+    let mut control = frps.accept("0123456789abcdef").await;
+    assert_eq!(control.start().await.proxy_type, "udp");
+    let mut work = frps.user(&mut control, "dns").await;
+    log.line("[dns] incoming a new work connection for udp proxy").await;
+    drop(local);
+    assert_eq!(control.withdrawn().await, "dns");
+    log.line("INFO [0123456789abcdef] [dns] health check failed").await;
+    closed(&mut work).await;
+    let _local = TcpListener::bind(address).await.unwrap();
+    control.start().await;
+    log.line("[dns] start proxy success").await;
+    frpc.stop().await;
+}

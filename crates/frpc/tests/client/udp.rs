@@ -149,3 +149,40 @@ async fn a_dead_service_costs_datagrams_and_no_more() {
     log.line("[dns] read from workConn for udp error: EOF").await;
     frpc.stop().await;
 }
+
+#[tokio::test]
+async fn version_one_of_the_proxy_header_says_that_it_knows_nothing() {
+    let echo = UdpEcho::start().await;
+    let (mut frps, frpc, mut control) = running(echo.port, "transport.proxyProtocolVersion = \"v1\"").await;
+    let mut work = Work::open(&mut frps, &mut control, Layers::default()).await;
+    // Each user's first datagram alone, also an empty one.
+    for (content, from, seen) in [
+        (&b"first"[..], 7, &b">PROXY UNKNOWN\r\nfirst"[..]),
+        (b"second", 7, b">second"),
+        (b"", 8, b">PROXY UNKNOWN\r\n"),
+        (b"", 8, b">"),
+    ] {
+        work.send(content, from).await;
+        assert_eq!(work.receive().await, (seen.to_vec(), user(from)));
+    }
+    frpc.stop().await;
+}
+
+#[tokio::test]
+async fn one_user_more_than_configured_ends_the_session_least_recently_used() {
+    let echo = UdpEcho::start().await;
+    let mut frps = Frps::start().await;
+    let more =
+        format!("localPort = {}\nremotePort = 6000\ntransport.proxyProtocolVersion = \"v1\"", echo.port);
+    // The header shows when a session is new.
+    let frpc = Text::with_token(&frps).line("udpMaxSessions = 2").proxy("udp", "dns", &more).start();
+    let mut control = frps.accept("0123456789abcdef").await;
+    control.start().await;
+    let mut work = Work::open(&mut frps, &mut control, Layers::default()).await;
+    let (new, old) = (b">PROXY UNKNOWN\r\nx".to_vec(), b">x".to_vec());
+    for (from, seen) in [(1, &new), (2, &new), (1, &old), (3, &new), (1, &old), (2, &new)] {
+        work.send(b"x", from).await;
+        assert_eq!(work.receive().await, (seen.clone(), user(from)));
+    }
+    frpc.stop().await;
+}

@@ -4,6 +4,7 @@
 pub(crate) mod beside;
 pub(crate) mod bulk;
 pub(crate) mod connections;
+pub(crate) mod datagrams;
 pub(crate) mod handshakes;
 pub(crate) mod idle;
 pub(crate) mod iperf3;

@@ -1,6 +1,7 @@
 //! The local services behind every tunnel, in a thread of their own.
 
 pub(crate) mod bulk;
+pub(crate) mod datagrams;
 pub(crate) mod http;
 pub(crate) mod tls;
 
@@ -23,6 +24,8 @@ pub(crate) struct Services {
     pub(crate) bulk: u16,
     /// Where TLS handshakes are completed.
     pub(crate) tls: u16,
+    /// Where datagrams are sent back.
+    pub(crate) datagrams: u16,
     received: Arc<AtomicU64>,
 }
 
@@ -34,6 +37,8 @@ impl Services {
     pub(crate) fn start() -> Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (http, bulk, tls) = (ports::free(), ports::free(), ports::free());
+        let datagrams = ports::free();
+        datagrams::serve(datagrams)?;
         let received = Arc::new(AtomicU64::new(0));
         let (requests, transfers) = (listen(http, &runtime)?, listen(bulk, &runtime)?);
         let shaken = listen(tls, &runtime)?;
@@ -43,7 +48,7 @@ impl Services {
                 tokio::join!(http::serve(requests), bulk::serve(transfers, counter), tls::serve(shaken))
             })
         })?;
-        Ok(Self { http, bulk, tls, received })
+        Ok(Self { http, bulk, tls, datagrams, received })
     }
 
     /// Bytes that the bulk service has received so far.

@@ -64,6 +64,7 @@ impl Frp {
         let host = |host| format!("customDomains = [\"{host}\"]");
         let (door, kind, place) = match ready {
             Ready::Answers | Ready::Listens => (String::new(), "tcp", format!("remotePort = {public}")),
+            Ready::Returns => (String::new(), "udp", format!("remotePort = {public}")),
             Ready::Serves => (format!("vhostHTTPPort = {public}\n"), "http", host(vhost::HOST)),
             Ready::Handshakes => (format!("vhostHTTPSPort = {public}\n"), "https", host(handshakes::HOST)),
         };

@@ -94,10 +94,11 @@ impl Id {
 }
 
 impl Id {
-    /// Whether its tunnels can be `ready` in that way: virtual hosts are frp's.
+    /// Whether its tunnels can be `ready` in that way: virtual hosts are frp's, and datagrams are measured with it only.
     pub(crate) fn can(self, ready: Ready) -> bool {
         match ready {
             Ready::Answers | Ready::Listens => true,
+            Ready::Returns => matches!(self, Self::Ours | Self::Again | Self::Original | Self::Direct),
             Ready::Serves | Ready::Handshakes => matches!(self, Self::Ours | Self::Again | Self::Original),
         }
     }

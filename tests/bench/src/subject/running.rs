@@ -10,13 +10,15 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Plan, loopback};
 use crate::child::Child;
-use crate::load::{handshakes, vhost};
+use crate::load::{datagrams, handshakes, vhost};
 use crate::service::http::{ANSWER, REQUEST};
 
 /// The longest that a tunnel may take to come up.
 const START: Duration = Duration::from_secs(15);
 /// How long one try of a request may take while it comes up.
 const TRY: Duration = Duration::from_secs(5);
+/// How long a datagram may take; it may have been lost.
+const TRY_DATAGRAM: Duration = Duration::from_millis(200);
 /// How often is tried.
 const PAUSE: Duration = Duration::from_millis(1);
 /// How often memory is looked at until it stands still.
@@ -35,6 +37,8 @@ pub(crate) enum Ready {
     Serves,
     /// A TLS handshake for the bench's virtual host was completed.
     Handshakes,
+    /// A datagram through it came back.
+    Returns,
 }
 
 /// A tunnel with its programs, which end when this is dropped.
@@ -73,6 +77,9 @@ impl Running {
                 timeout(TRY, handshakes::once(public)).await.is_ok_and(|handshake| handshake.is_ok())
             }
             Ready::Listens => TcpStream::connect(loopback(public)).await.is_ok(),
+            Ready::Returns => {
+                timeout(TRY_DATAGRAM, datagrams::returns(public)).await.is_ok_and(|answer| answer.is_ok())
+            }
         })
         .await?;
         Ok(Self { public, took: began.elapsed(), programs, _folder: Some(folder) })
