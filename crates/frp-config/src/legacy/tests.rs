@@ -41,8 +41,6 @@ fn keys_of_our_own_have_ini_spellings() {
     assert_eq!((server.transport.half_close_timeout, server.transport.max_pending_per_address), (5, 6));
     assert_eq!(client("[common]\nhalf_close_timeout = 7\n").common.transport.half_close_timeout, 7);
     assert_eq!(client("[common]\nudp_max_sessions = 9\n").common.udp_max_sessions(), 9);
-    assert_eq!(client("[common]\n").common.udp_max_sessions(), 4096);
-    assert_eq!(client("[common]\nudp_max_sessions = -1\n").common.udp_max_sessions(), 1);
     assert_eq!(client("[common]\ntcp_mux_connections = 4\n").common.transport.tcp_mux_connections(), 4);
 }
 

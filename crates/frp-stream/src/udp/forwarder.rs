@@ -17,6 +17,8 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
+use tracing::Instrument;
+
 use super::{
     DEFAULT_MAX_SESSIONS, DEFAULT_PACKET_SIZE, DatagramReader, DatagramWriter, PING_INTERVAL, SESSION_IDLE,
     datagram_channel,
@@ -237,7 +239,7 @@ impl Forwarder {
             packet_size: self.options.packet_size,
         };
         let over = Arc::clone(&activity);
-        let task = self.tasks.spawn(async move { (replies.run().await, over) });
+        let task = self.tasks.spawn(async move { (replies.run().await, over) }.in_current_span());
         self.sessions.insert(user.clone(), Session { socket: Arc::clone(&socket), activity, task });
         Ok(socket)
     }

@@ -146,7 +146,7 @@ async fn a_udp_proxy_comes_and_goes_with_its_check_and_so_does_its_work_connecti
     let mut control = frps.accept("0123456789abcdef").await;
     assert_eq!(control.start().await.proxy_type, "udp");
     let mut work = frps.user(&mut control, "dns").await;
-    log.line("[dns] incoming a new work connection for udp proxy").await;
+    log.line(&format!("[dns] incoming a new work connection for udp proxy, 127.0.0.1:{}", frps.port())).await;
     drop(local);
     assert_eq!(control.withdrawn().await, "dns");
     log.line("INFO [0123456789abcdef] [dns] health check failed").await;
