@@ -252,18 +252,25 @@ impl DatagramWriter {
     /// # Errors
     /// If the stream fails.
     pub async fn send(&mut self, content: &[u8], user: &UdpAddr) -> Result<Sent, WriteError> {
-        let sent = self.feed(content, user);
+        let sent = self.feed(content, user).await?;
         self.flush().await?;
         Ok(sent)
     }
 
-    /// Queues a datagram, to be written with others by [`DatagramWriter::flush`]. One that does not fit a message is
-    /// dropped, and the caller should say so in the log: anybody can send one, so it must not end the proxy.
-    pub fn feed(&mut self, content: &[u8], user: &UdpAddr) -> Sent {
-        match encode_v1_for(content, &UserText::new(user), &mut self.frames) {
+    /// Queues a datagram, to be written with others by [`DatagramWriter::flush`] or when there are many. One that does
+    /// not fit a message is dropped, and the caller should say so in the log: anybody can send one, so it must not end
+    /// the proxy.
+    ///
+    /// # Errors
+    /// If the stream fails.
+    pub async fn feed(&mut self, content: &[u8], user: &UdpAddr) -> Result<Sent, WriteError> {
+        if self.frames.len() > BULK {
+            self.flush().await?;
+        }
+        Ok(match encode_v1_for(content, &UserText::new(user), &mut self.frames) {
             Ok(()) => Sent::Sent,
             Err(_) => Sent::TooLong,
-        }
+        })
     }
 
     /// Writes what is queued. Safe to cancel, in so far as the next call goes on where this one stopped.

@@ -362,7 +362,7 @@ async fn batches_are_the_messages_in_order_however_they_are_cut() {
             for _ in 0..200 {
                 let (length, port) = (random.size(2000) - 1, random.byte() % 3);
                 let content = random.bytes(length);
-                assert_eq!(writer.feed(&content, &user(port.into())), Sent::Sent);
+                assert_eq!(writer.feed(&content, &user(port.into())).await.unwrap(), Sent::Sent);
                 sent.push((user(port.into()), content));
                 if random.byte() < 50 {
                     writer.flush().await.unwrap();
