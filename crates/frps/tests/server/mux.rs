@@ -212,3 +212,45 @@ async fn a_session_that_logs_in_after_a_refusal_stays() {
     let ended = tokio::time::timeout(3 * FIRST_MESSAGE_TIMEOUT, session.closed()).await;
     assert!(ended.is_err());
 }
+
+#[tokio::test]
+async fn a_hundred_downloads_under_a_limit_take_little_from_the_service() {
+    /// What one of them may hold of the service's bytes, wherever that is.
+    const EACH: usize = 1 << 20;
+    /// Longer than a stream with room takes to take a piece. A slow machine makes this test pass too early, never fail.
+    const STALLED: Duration = Duration::from_millis(300);
+
+    let frps = server().await;
+    let (session, _driving) = session(frps.connect().await);
+    let mut client = logged_in(&session).await;
+    let mut message = tcp("p", 0);
+    message.bandwidth_limit = "1KB".to_owned();
+    message.bandwidth_limit_mode = "server".to_owned();
+    let port = client.start(message).await;
+    let (mut users, mut services) = (Vec::new(), JoinSet::new());
+    for _ in 0..100 {
+        users.push(user(port).await);
+        let mut work = work_conn(&session, &client).await;
+        started(&mut work).await;
+        services.spawn(async move {
+            let (mut taken, piece) = (0, [7; 64 << 10]);
+            while let Ok(written) = tokio::time::timeout(STALLED, work.write(&piece)).await {
+                taken += written.unwrap();
+                assert!(taken <= EACH, "took {taken} bytes that nobody has read");
+            }
+            (taken, work)
+        });
+    }
+    let mut held = Vec::new();
+    while let Some(service) = services.join_next().await {
+        held.push(service.unwrap());
+    }
+    assert!(held.iter().any(|(taken, _)| *taken > 0));
+    // The control and a user of another proxy are served beside them.
+    let other = client.start(tcp("other", 0)).await;
+    let mut user = user(other).await;
+    let mut work = work_conn(&session, &client).await;
+    started(&mut work).await;
+    say(&mut user, "x").await;
+    hear(&mut work, "x").await;
+}

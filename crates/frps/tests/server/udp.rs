@@ -105,3 +105,26 @@ async fn closing_frees_the_port_and_the_refusal_names_it() {
     assert!(matches!(client.answer().await, Message::Pong(_)));
     UdpSocket::bind(("127.0.0.1", port)).await.unwrap();
 }
+
+#[tokio::test]
+async fn ten_thousand_spoofed_users_cost_no_more_than_their_datagrams() {
+    let frps = Frps::start().await;
+    let mut client = Client::login(&frps).await;
+    let port = client.start(udp_proxy("u", 0)).await;
+    let (work, _) = client.serve().await;
+    let (mut reader, mut writer) = datagram_channel(work);
+    // Answers to users that never asked, whose ports nobody has, and to what is no address at all.
+    for number in 0..10_000_u32 {
+        let nobody = std::net::SocketAddr::from(([127, 0, 0, 1], u16::try_from(number % 1000).unwrap() + 1));
+        writer.feed(b"answer", &UdpAddr::from(nobody)).await.unwrap();
+    }
+    writer.feed(b"answer", &UdpAddr { port: 1 << 40, ..UdpAddr::default() }).await.unwrap();
+    soon(writer.flush()).await.unwrap();
+    // A user is served as if nothing had been.
+    let user = user(port).await;
+    user.send(b"question").await.unwrap();
+    let question = datagram(&mut reader).await;
+    assert_eq!(question.content, b"question");
+    writer.send(b"answer", &question.user).await.unwrap();
+    assert_eq!(receive(&user).await, b"answer");
+}
