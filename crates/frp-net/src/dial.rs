@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
@@ -57,7 +58,7 @@ pub async fn dial_tcp(
         // Boxed, because a caller's future keeps room for the largest of its waits as long as it lives.
         Err(_) => Box::pin(to_name(resolver, host, port, local, deadline)).await?,
     };
-    keepalive::prepare(&stream, options.keepalive);
+    keepalive::prepare(&SockRef::from(&stream), options.keepalive);
     Ok(stream)
 }
 

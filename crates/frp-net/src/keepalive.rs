@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::net::TcpStream;
 
 /// Idle time before the first probe where no key sets one (Go `net`, `defaultTCPKeepAliveIdle`).
@@ -48,7 +48,10 @@ impl Keepalive {
     /// # Errors
     /// That of `setsockopt`. Callers may ignore it, as Go does: the peer can already be gone.
     pub fn apply(self, stream: &TcpStream) -> io::Result<()> {
-        let socket = SockRef::from(stream);
+        self.set(&SockRef::from(stream))
+    }
+
+    fn set(self, socket: &Socket) -> io::Result<()> {
         match self {
             Self::Off => socket.set_keepalive(false),
             Self::After(idle) => {
@@ -64,9 +67,9 @@ impl Keepalive {
 
 /// What Go does to every TCP connection: no delay, and keepalive. Failures only mean that the peer is gone
 /// already; the first read will say so.
-pub(crate) fn prepare(stream: &TcpStream, keepalive: Keepalive) {
-    let _ = stream.set_nodelay(true);
-    let _ = keepalive.apply(stream);
+pub(crate) fn prepare(socket: &Socket, keepalive: Keepalive) {
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = keepalive.set(socket);
 }
 
 #[cfg(test)]
@@ -87,8 +90,8 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
 
-        prepare(&stream, Keepalive::After(Duration::from_secs(99)));
         let socket = SockRef::from(&stream);
+        prepare(&socket, Keepalive::After(Duration::from_secs(99)));
         assert!(socket.keepalive().unwrap());
         assert!(stream.nodelay().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(99));

@@ -6,7 +6,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use crate::address::{canonical, join_host_port};
@@ -14,6 +14,9 @@ use crate::error_text::os_error;
 use crate::keepalive::{self, Keepalive};
 
 mod backoff;
+
+/// Whether an accepted connection has the options of its listener.
+const INHERITED: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 /// Connections that the kernel completes before we accept them. The kernel clamps it to `net.core.somaxconn`.
 pub const BACKLOG: i32 = 4096;
@@ -30,6 +33,9 @@ pub const BACKLOG: i32 = 4096;
 pub fn bind_tcp(address: &str, port: u16) -> io::Result<TcpListener> {
     let target = Target { network: "tcp", address, port };
     let socket = target.bind(Type::STREAM, Protocol::TCP)?;
+    if INHERITED {
+        keepalive::prepare(&socket, Keepalive::default());
+    }
     socket.listen(BACKLOG).map_err(|e| target.error("listen", &e))?;
     TcpListener::from_std(socket.into()).map_err(|e| target.error("listen", &e))
 }
@@ -67,10 +73,14 @@ pub fn bind_udp(address: &str, port: u16) -> io::Result<UdpSocket> {
 ///
 /// Never fails: a connection that died in the queue is skipped, and an exhausted resource (open files,
 /// buffers) is waited out with growing pauses from 5 ms to 1 s while a rate-limited line is logged. The accept
-/// loop ends when its owner drops this future, which loses no connection.
+/// loop ends when its owner drops this future, which loses no connection. `listener` comes from [`bind_tcp`].
 pub async fn accept(listener: &TcpListener, keepalive: Keepalive) -> (TcpStream, SocketAddr) {
-    let (stream, peer) = backoff::until_accepted(listener.local_addr().ok(), || listener.accept()).await;
-    keepalive::prepare(&stream, keepalive);
+    let local = || listener.local_addr().ok();
+    let (stream, peer) = backoff::until_accepted(local, || listener.accept()).await;
+    // Five calls to the system for every user.
+    if !INHERITED || keepalive != Keepalive::default() {
+        keepalive::prepare(&SockRef::from(&stream), keepalive);
+    }
     (stream, canonical(peer))
 }
 

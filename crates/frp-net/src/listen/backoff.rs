@@ -20,8 +20,11 @@ const LOG_INTERVAL: Duration = Duration::from_secs(5);
 /// Failed accepts since the last line, and when that line was written.
 static FAILURES: Mutex<LogGate> = Mutex::new(LogGate { last: None, suppressed: 0 });
 
-/// Calls `accept` until it yields a connection.
-pub(super) async fn until_accepted<T, F>(local: Option<SocketAddr>, mut accept: impl FnMut() -> F) -> T
+/// Calls `accept` until it yields a connection. `local` gives the address for the log.
+pub(super) async fn until_accepted<T, F>(
+    local: impl Fn() -> Option<SocketAddr>,
+    mut accept: impl FnMut() -> F,
+) -> T
 where
     F: Future<Output = io::Result<T>>,
 {
@@ -36,7 +39,7 @@ where
                 let now = Instant::now();
                 let due = FAILURES.lock().unwrap_or_else(PoisonError::into_inner).failed(now);
                 if let Some(suppressed) = due {
-                    let local = local.map_or_else(String::new, |l| format!(" {l}"));
+                    let local = local().map_or_else(String::new, |l| format!(" {l}"));
                     let cause = os_error(&e);
                     warn!("accept tcp{local}: accept4: {cause}; retrying ({suppressed} more like this)");
                 }
@@ -100,7 +103,7 @@ mod tests {
     async fn elapsed(script: Vec<io::Result<()>>) -> Duration {
         let start = Instant::now();
         let mut script = VecDeque::from(script);
-        until_accepted(None, || std::future::ready(script.pop_front().unwrap_or(Ok(())))).await;
+        until_accepted(|| None, || std::future::ready(script.pop_front().unwrap_or(Ok(())))).await;
         start.elapsed()
     }
 

@@ -26,12 +26,16 @@ async fn a_wildcard_serves_both_families_with_canonical_peers() {
 #[tokio::test]
 async fn accepted_connections_have_no_delay_and_keepalive() {
     let listener = bind_tcp("127.0.0.1", 0).unwrap();
-    let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let (stream, _) = accept(&listener, Keepalive::After(Duration::from_secs(77))).await;
-    assert!(stream.nodelay().unwrap());
-    assert!(SockRef::from(&stream).keepalive().unwrap());
-    #[cfg(unix)]
-    assert_eq!(SockRef::from(&stream).tcp_keepalive_time().unwrap(), Duration::from_secs(77));
+    for (keepalive, seconds) in [(Keepalive::After(Duration::from_secs(77)), 77), (Keepalive::default(), 15)]
+    {
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = accept(&listener, keepalive).await;
+        assert!(stream.nodelay().unwrap());
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        #[cfg(unix)]
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(seconds));
+    }
 }
 
 #[tokio::test]
