@@ -130,12 +130,16 @@ async fn connection(core: Arc<Core>, tcp: TcpStream, peer: SocketAddr, slot: Slo
             return Box::pin(vhost::http::user(core, stream, peer)).await;
         }
         Ok(Ok(Prepared::Https(stream))) => {
-            return tokio::select! {
+            let routed = tokio::select! {
                 biased;
-                () = core.stop.cancelled() => {}
-                () = slot.evicted() => {}
-                () = Box::pin(vhost::https::user(&core, stream, peer, local)) => {}
+                () = core.stop.cancelled() => None,
+                () = slot.evicted() => None,
+                routed = Box::pin(vhost::https::route(&core, stream)) => routed,
             };
+            if let Some((proxy, stream)) = routed {
+                proxy.serve_user(stream, peer, local);
+            }
+            return;
         }
         Ok(Err(error @ PrepareError::NotTls)) => {
             return warn!("checkAndEnableTLSServerConnWithTimeout error: {error}");

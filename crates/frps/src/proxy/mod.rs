@@ -140,10 +140,19 @@ impl Proxy {
 
     /// Serves a user in a task of the server. `stream` gives what was read to find out whose user this is once more.
     pub(crate) fn serve_user(self: &Arc<Self>, stream: Stream, peer: SocketAddr, local: SocketAddr) {
-        self.span.in_scope(|| info!("get a user connection [{peer}]"));
-        let user = UserConn { stream, peer, local };
-        let serve = user_conn::serve(Arc::clone(self), user).instrument(self.span.clone());
-        self.core.tasks.spawn(serve);
+        self.core.tasks.spawn(Arc::clone(self).serve(stream, peer, local));
+    }
+
+    /// The same in the caller's task.
+    pub(crate) fn serve(
+        self: Arc<Self>,
+        stream: Stream,
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let span = self.span.clone();
+        info!(parent: &span, "get a user connection [{peer}]");
+        user_conn::serve(self, UserConn { stream, peer, local }).instrument(span)
     }
 
     /// Gives lines the run id and the name of the proxy.

@@ -21,6 +21,7 @@ use tracing::debug;
 
 use super::{PEEK_TIMEOUT, Query, farewell};
 use crate::core::Core;
+use crate::proxy::Proxy;
 
 /// Room for a hello; those with a post-quantum key share take 1,500 to 1,900 bytes.
 const USUAL_HELLO: usize = 2048;
@@ -55,32 +56,43 @@ pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener, stop: Cancella
     }
 }
 
-/// The task of one connection until it is a proxy's. Ends when the server does.
+/// The task of one connection. Ends when the server does.
 async fn connection(core: Arc<Core>, stream: Stream, peer: SocketAddr, local: SocketAddr) {
-    tokio::select! {
+    let routed = tokio::select! {
         biased;
-        () = core.stop.cancelled() => {}
-        () = user(&core, stream, peer, local) => {}
+        () = core.stop.cancelled() => return,
+        // Boxed: what ends before the relay begins shall not cost every open connection its room.
+        routed = Box::pin(route(&core, stream)) => routed,
+    };
+    drop(core);
+    if let Some((proxy, stream)) = routed {
+        proxy.serve(stream, peer, local).await;
     }
 }
 
-/// Finds the proxy that a user wants and hands the user over to it.
-pub(crate) async fn user(core: &Core, mut stream: Stream, peer: SocketAddr, local: SocketAddr) {
+/// Finds the proxy that a user wants, and gives it back with the user as it came. Others are refused.
+pub(crate) async fn route(core: &Core, mut stream: Stream) -> Option<(Arc<Proxy>, Stream)> {
     let (hello, bytes) = match timeout(PEEK_TIMEOUT, peek(&mut stream)).await {
         Ok(Ok(peeked)) => peeked,
-        Ok(Err(error)) => return debug!("get hostname from http/https request error: {error}"),
-        Err(_) => return debug!("get hostname from http/https request error: i/o timeout"),
+        Ok(Err(error)) => {
+            debug!("get hostname from http/https request error: {error}");
+            return None;
+        }
+        Err(_) => {
+            debug!("get hostname from http/https request error: i/o timeout");
+            return None;
+        }
     };
     let name = hello.server_name.escape_ascii();
     let Some(host) = core.https.find(Query { host: &hello.server_name, ..Query::default() }) else {
         debug!("http request for host [{name}] path [] httpUser [] not found");
         let alert = if hello.is_modern { &UNRECOGNIZED_NAME } else { &PROTOCOL_VERSION };
-        return Box::pin(farewell::say(stream, alert)).await;
+        Box::pin(farewell::say(stream, alert)).await;
+        return None;
     };
-    if let Some(proxy) = host.next() {
-        debug!(parent: proxy.span(), "new request host [{name}] path [] httpUser []");
-        proxy.serve_user(stream.with_prefix(bytes), peer, local);
-    }
+    let proxy = host.next()?;
+    debug!(parent: proxy.span(), "new request host [{name}] path [] httpUser []");
+    Some((proxy, stream.with_prefix(bytes)))
 }
 
 /// Reads until the hello is whole, and gives back every byte of it and behind it.
@@ -112,10 +124,9 @@ mod tests {
     async fn serve(send: &[u8]) -> (Vec<u8>, std::time::Duration) {
         let core = Core::for_tests();
         let (mut ours, theirs) = tokio::io::duplex(MAX_PEEK * 2);
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
         ours.write_all(send).await.unwrap();
         let start = Instant::now();
-        user(&core, Stream::boxed(theirs), nowhere, nowhere).await;
+        assert!(route(&core, Stream::boxed(theirs)).await.is_none());
         let lasted = start.elapsed();
         let mut answer = Vec::new();
         ours.read_to_end(&mut answer).await.unwrap();

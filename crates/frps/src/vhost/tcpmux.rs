@@ -25,6 +25,7 @@ use tracing::{debug, info};
 use super::domains::canonical_host;
 use super::{HostTerms, PEEK_TIMEOUT, Query, farewell, not_found};
 use crate::core::Core;
+use crate::proxy::Proxy;
 
 const CONNECTED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const UNAUTHORIZED: &[u8] = b"HTTP/1.1 407 Proxy Authentication Required\r\n\
@@ -58,34 +59,47 @@ pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener, stop: Cancella
     }
 }
 
-/// The task of one connection until it is a proxy's. Ends when the server does.
+/// The task of one connection. Ends when the server does.
 async fn connection(core: Arc<Core>, stream: Stream, peer: SocketAddr, local: SocketAddr) {
-    tokio::select! {
+    let routed = tokio::select! {
         biased;
-        () = core.stop.cancelled() => {}
-        () = user(&core, stream, peer, local) => {}
+        () = core.stop.cancelled() => return,
+        // Boxed: what ends before the relay begins shall not cost every open connection its room.
+        routed = Box::pin(route(&core, stream)) => routed,
+    };
+    drop(core);
+    if let Some((proxy, stream)) = routed {
+        proxy.serve(stream, peer, local).await;
     }
 }
 
-/// Finds the proxy that a user wants and hands the user over to it.
-async fn user(core: &Core, mut stream: Stream, peer: SocketAddr, local: SocketAddr) {
+/// Finds the proxy that a user wants, and gives it back with what its service gets of the user. Others are refused.
+async fn route(core: &Core, mut stream: Stream) -> Option<(Arc<Proxy>, Stream)> {
     let deadline = Instant::now() + PEEK_TIMEOUT;
     let request = match timeout_at(deadline, Request::read(&mut stream)).await {
         Ok(Ok(request)) => request,
-        Ok(Err(error)) => return debug!("get hostname from http/https request error: {error}"),
-        Err(_) => return debug!("get hostname from http/https request error: i/o timeout"),
+        Ok(Err(error)) => {
+            debug!("get hostname from http/https request error: {error}");
+            return None;
+        }
+        Err(_) => {
+            debug!("get hostname from http/https request error: i/o timeout");
+            return None;
+        }
     };
     let (name, user) = (request.host.escape_debug(), request.user());
     let query = Query { host: request.host.as_bytes(), user, ..Query::default() };
     let Some(host) = core.tcpmux.find(query) else {
         debug!("http request for host [{name}] path [] httpUser [{}] not found", user.escape_ascii());
         let answer = Box::pin(not_found::response(&core.settings.config.custom_404_page)).await;
-        return Box::pin(farewell::say(stream, &answer)).await;
+        Box::pin(farewell::say(stream, &answer)).await;
+        return None;
     };
-    let Some(proxy) = host.next() else { return };
+    let proxy = host.next()?;
     if !request.may_pass(host.terms()) {
         debug!(parent: proxy.span(), "auth failed for user: {}", host.terms().http_user.escape_debug());
-        return Box::pin(farewell::say(stream, UNAUTHORIZED)).await;
+        Box::pin(farewell::say(stream, UNAUTHORIZED)).await;
+        return None;
     }
     debug!(parent: proxy.span(), "new request host [{name}] path [] httpUser [{}]", user.escape_ascii());
     let passthrough = core.settings.config.tcpmux_passthrough;
@@ -93,12 +107,13 @@ async fn user(core: &Core, mut stream: Stream, peer: SocketAddr, local: SocketAd
         match timeout_at(deadline, stream.write_all(CONNECTED)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                return info!(parent: proxy.span(), "success func failure on vhost connection: {error}");
+                info!(parent: proxy.span(), "success func failure on vhost connection: {error}");
+                return None;
             }
-            Err(_) => return,
+            Err(_) => return None,
         }
     }
-    proxy.serve_user(stream.with_prefix(request.into_prefix(passthrough)), peer, local);
+    Some((proxy, stream.with_prefix(request.into_prefix(passthrough))))
 }
 
 /// A CONNECT request.
@@ -177,10 +192,9 @@ mod tests {
     async fn serve(send: &[u8]) -> (Vec<u8>, std::time::Duration) {
         let core = Core::for_tests();
         let (mut ours, theirs) = tokio::io::duplex(MAX_PEEK * 2);
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
         ours.write_all(send).await.unwrap();
         let start = Instant::now();
-        user(&core, Stream::boxed(theirs), nowhere, nowhere).await;
+        assert!(route(&core, Stream::boxed(theirs)).await.is_none());
         let lasted = start.elapsed();
         let mut answer = Vec::new();
         ours.read_to_end(&mut answer).await.unwrap();
