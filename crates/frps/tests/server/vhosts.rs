@@ -286,10 +286,11 @@ async fn a_connect_to_nobody_is_told_so() {
 }
 
 #[tokio::test]
-async fn clients_and_https_users_share_a_port() {
+async fn clients_and_users_of_http_and_https_share_a_port() {
     let port = ports::free();
     let frps = Frps::with(|config| {
         config.bind_port = port.into();
+        config.vhost_http_port = port.into();
         config.vhost_https_port = port.into();
     })
     .await;
@@ -303,5 +304,7 @@ async fn clients_and_https_users_share_a_port() {
     assert_eq!(take(&mut work, hello.len()).await, hello);
     let mut stranger = sends(port, self::hello("b.test")).await;
     assert_eq!(rest(&mut stranger).await, UNRECOGNIZED_NAME);
+    let mut plain = sends(port, "GET / HTTP/1.1\r\nHost: b.test\r\nConnection: close\r\n\r\n").await;
+    assert!(rest(&mut plain).await.starts_with(b"HTTP/1.1 404 "));
     frps.stop().await;
 }
