@@ -53,9 +53,10 @@ impl ProxySpec {
         let mut new_proxy = config.to_message();
         new_proxy.proxy_name = names::add_user_prefix(common.user, config.name());
         let kind = match (unbuilt::proxy(config), config) {
-            (Ok(()), ProxyConfig::Tcp(_) | ProxyConfig::Http(_) | ProxyConfig::Https(_) | ProxyConfig::Tcpmux(_)) => {
-                Kind::Stream(stream_options(config, common))
-            }
+            (
+                Ok(()),
+                ProxyConfig::Tcp(_) | ProxyConfig::Http(_) | ProxyConfig::Https(_) | ProxyConfig::Tcpmux(_),
+            ) => Kind::Stream(stream_options(config, common)),
             (Ok(()), ProxyConfig::Udp(_)) => Kind::Datagram(datagram_options(config, common)),
             (Ok(()), other) => Kind::Unbuilt(format!("proxy type [{}] has no handler", other.kind())),
             (Err(reason), _) => Kind::Unbuilt(reason.to_string()),
@@ -176,10 +177,7 @@ mod tests {
 
     use super::*;
 
-    fn limiter(mode: &str) -> [Option<Arc<RateLimiter>>; 2] {
-        let mut config = ProxyConfig::new(ProxyType::Tcp);
-        config.base_mut().transport.bandwidth_limit = "1MB".parse().unwrap();
-        mode.clone_into(&mut config.base_mut().transport.bandwidth_limit_mode);
+    fn spec(config: &ProxyConfig) -> ProxySpec {
         let common = Common {
             user: "",
             key: &key::derive(b""),
@@ -188,7 +186,14 @@ mod tests {
             udp_max_sessions: 4096,
             resolver: &Arc::new(Resolver::system()),
         };
-        let spec = ProxySpec::new(&config, &common);
+        ProxySpec::new(config, &common)
+    }
+
+    fn limiter(mode: &str) -> [Option<Arc<RateLimiter>>; 2] {
+        let mut config = ProxyConfig::new(ProxyType::Tcp);
+        config.base_mut().transport.bandwidth_limit = "1MB".parse().unwrap();
+        mode.clone_into(&mut config.base_mut().transport.bandwidth_limit_mode);
+        let spec = spec(&config);
         [(), ()].map(|()| match &spec.kind {
             Kind::Stream(options) => options.clone().layers.limiter.map(|(limiter, _)| limiter),
             _ => panic!("no stream proxy"),
@@ -200,6 +205,35 @@ mod tests {
         let [Some(one), Some(other)] = limiter("client") else { panic!("no limit") };
         assert!(Arc::ptr_eq(&one, &other));
         assert_eq!(one.bytes_per_second(), 1 << 20);
+    }
+
+    #[test]
+    fn every_type_has_its_limit_header_and_check() {
+        let mut seen = 0;
+        for kind in ProxyType::ALL {
+            let mut config = ProxyConfig::new(kind);
+            let base = config.base_mut();
+            base.transport.bandwidth_limit = "1MB".parse().unwrap();
+            "client".clone_into(&mut base.transport.bandwidth_limit_mode);
+            "v2".clone_into(&mut base.transport.proxy_protocol_version);
+            "tcp".clone_into(&mut base.health_check.kind);
+            base.backend.local_port = 80;
+            let spec = spec(&config);
+            let (layers, header) = match &spec.kind {
+                Kind::Stream(options) => (&options.layers, options.proxy_protocol),
+                Kind::Datagram(options) => (&options.layers, options.proxy_protocol),
+                _ => continue,
+            };
+            assert!(matches!(layers.limiter, Some((_, LimitSide::Wire))), "{kind}");
+            assert_eq!(header, Some(ProxyProtocol(Version::V2)), "{kind}");
+            assert_eq!(
+                spec.health.map(|health| (health.kind, health.port)),
+                Some((ProbeKind::Tcp, 80)),
+                "{kind}"
+            );
+            seen += 1;
+        }
+        assert!(seen >= 5, "{seen}");
     }
 
     #[test]
