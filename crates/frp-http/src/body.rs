@@ -162,11 +162,11 @@ impl Body {
         while let Some(lf) = memchr(b'\n', input.get(at..).unwrap_or_default()) {
             let line = input.get(at..at + lf).unwrap_or_default();
             match line {
-                [b'\r'] => {
+                [b'\r'] if at <= MAX_TRAILERS => {
                     self.state = State::Done;
                     return Ok(Piece::End { trailers: at, all: at + 2 });
                 }
-                [.., b'\r'] => at += lf + 1,
+                [text @ .., b'\r'] if !text.is_empty() && memchr(b'\r', text).is_none() => at += lf + 1,
                 _ => return Err(BodyError::Chunk),
             }
         }
@@ -289,9 +289,7 @@ mod tests {
             let text = text.as_bytes();
             for cut in (0..=text.len()).step_by(1 + text.len() / 50) {
                 let decoded = decode(Framing::Chunked, text, cut);
-                // A lone CR within a trailer's line is left to the parser of fields.
-                let passed = decoded.is_ok_and(|(_, trailers, _)| !trailers.contains(&b'\r'));
-                assert!(!passed, "{:?}", String::from_utf8_lossy(&text[..text.len().min(40)]));
+                assert!(decoded.is_err(), "{:?}", String::from_utf8_lossy(&text[..text.len().min(40)]));
             }
         }
     }

@@ -20,6 +20,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::debug;
 
 use super::write;
@@ -69,8 +70,12 @@ async fn exchange(core: &Arc<Core>, request: Request<Incoming>, peer: SocketAddr
     let to_head = request.method() == Method::HEAD;
     let chunked = !request.body().is_end_stream() && !request.headers().contains_key(header::CONTENT_LENGTH);
     let head = request_head(&request, chunked);
-    Tasks(Arc::clone(core)).execute(send(to_session, head, request.into_body(), chunked));
-    response(Conn::new(Stream::boxed(from_session)), to_head)
+    // The session must not see its user leave before the response is over.
+    let over = CancellationToken::new();
+    let sending = Sending { session: to_session, body: request.into_body(), chunked, over: over.clone() };
+    Tasks(Arc::clone(core)).execute(sending.run(head));
+    let over = over.drop_guard();
+    response(Conn::new(Stream::boxed(from_session)), to_head, over)
         .await
         .unwrap_or_else(|| status(StatusCode::BAD_GATEWAY))
 }
@@ -114,44 +119,56 @@ fn is_of_connection(name: &str) -> bool {
     )
 }
 
-/// Sends a request to its session. A body that breaks off does not look whole there.
-async fn send(mut session: DuplexStream, head: Vec<u8>, mut body: Incoming, chunked: bool) {
-    let mut out = head;
-    loop {
-        if session.write_all(&out).await.is_err() {
-            return;
+/// A request on its way to its session. A body that breaks off does not look whole there.
+struct Sending {
+    session: DuplexStream,
+    body: Incoming,
+    chunked: bool,
+    over: CancellationToken,
+}
+
+impl Sending {
+    async fn run(mut self, head: Vec<u8>) {
+        if self.send(head).await.is_some() {
+            self.over.cancelled().await;
         }
-        out.clear();
-        let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
-        match frame {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) if chunked => frp_http::body::write_chunk(&mut out, &data),
+    }
+
+    /// `None` when the session takes no more or the client breaks off.
+    async fn send(&mut self, head: Vec<u8>) -> Option<()> {
+        let mut out = head;
+        loop {
+            self.session.write_all(&out).await.ok()?;
+            out.clear();
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await;
+            let Some(frame) = frame else { break };
+            match frame.ok()?.into_data() {
+                Ok(data) if self.chunked => frp_http::body::write_chunk(&mut out, &data),
                 Ok(data) => out.extend_from_slice(&data),
                 Err(frame) => {
-                    if let (Ok(trailers), true) = (frame.into_trailers(), chunked) {
-                        out.extend_from_slice(b"0\r\n");
-                        for (name, value) in &trailers {
-                            write::field(&mut out, name.as_str().as_bytes(), value.as_bytes());
-                        }
-                        out.extend_from_slice(b"\r\n");
-                        let _ = session.write_all(&out).await;
-                        return;
-                    }
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    return self.end(&trailers).await;
                 }
-            },
-            Some(Err(_)) => return,
-            None => {
-                if chunked {
-                    let _ = session.write_all(b"0\r\n\r\n").await;
-                }
-                return;
             }
         }
+        self.end(&HeaderMap::new()).await
+    }
+
+    async fn end(&mut self, trailers: &HeaderMap) -> Option<()> {
+        if !self.chunked {
+            return Some(());
+        }
+        let mut out = b"0\r\n".to_vec();
+        for (name, value) in trailers {
+            write::field(&mut out, name.as_str().as_bytes(), value.as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+        self.session.write_all(&out).await.ok()
     }
 }
 
 /// Reads a response from its session. Interim ones have no way through.
-async fn response(mut session: Conn, to_head: bool) -> Option<Response<StreamBody>> {
+async fn response(mut session: Conn, to_head: bool, over: DropGuard) -> Option<Response<StreamBody>> {
     let mut head = ResponseHead::default();
     loop {
         let mut seen = 0;
@@ -172,7 +189,8 @@ async fn response(mut session: Conn, to_head: bool) -> Option<Response<StreamBod
             continue;
         }
         let framing = framing::of_response(&head, bytes, to_head).ok()?;
-        let mut response = Response::new(StreamBody { session: None, body: Body::new(framing) });
+        let mut response =
+            Response::new(StreamBody { session: None, body: Body::new(framing), _over: Some(over) });
         *response.status_mut() = StatusCode::from_u16(head.status()).ok()?;
         put(head.fields(), bytes, response.headers_mut());
         session.consume(length);
@@ -194,7 +212,8 @@ fn put(fields: &Fields, bytes: &[u8], to: &mut HeaderMap) {
 }
 
 fn status(status: StatusCode) -> Response<StreamBody> {
-    let mut response = Response::new(StreamBody { session: None, body: Body::new(framing::Framing::None) });
+    let mut response =
+        Response::new(StreamBody { session: None, body: Body::new(framing::Framing::None), _over: None });
     *response.status_mut() = status;
     response
 }
@@ -203,6 +222,8 @@ fn status(status: StatusCode) -> Response<StreamBody> {
 struct StreamBody {
     session: Option<Conn>,
     body: Body,
+    /// Ends the session when nobody reads any more.
+    _over: Option<DropGuard>,
 }
 
 impl HttpBody for StreamBody {
@@ -213,7 +234,7 @@ impl HttpBody for StreamBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        let Self { session, body } = &mut *self;
+        let Self { session, body, .. } = &mut *self;
         let broken = |error| Poll::Ready(Some(Err(std::io::Error::other(error))));
         let Some(session) = session else { return Poll::Ready(None) };
         loop {
