@@ -236,7 +236,7 @@ impl Line {
         let state = lock(&self.state);
         let scripts = [&state.scripts[self.name], &state.scripts["*"]].into_iter().find_map(Value::as_array);
         let scripts = scripts.map(Vec::as_slice).unwrap_or_default();
-        scripts.get(number).or(scripts.last()).and_then(Value::as_array).cloned().unwrap_or_default()
+        scripts.get(number).or_else(|| scripts.last()).and_then(Value::as_array).cloned().unwrap_or_default()
     }
 
     fn count(&self) -> usize {
