@@ -9,11 +9,11 @@ use frp_stream::message::{read_message, write_message};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info_span, trace, warn};
+use tracing::{Instrument, Span, debug, error, info_span, trace, warn};
 
 use crate::client::Shared;
 use crate::connector::{Connection, MuxSession, ServerStream};
-use crate::proxy::Proxies;
+use crate::proxy::{Proxies, Proxy, Started};
 
 /// How long the announcement may take to leave; the wait for StartWorkConn that follows has no deadline.
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,32 +33,36 @@ pub(crate) struct Request {
 /// The whole life of one work connection. Cancelling it closes both its ends.
 pub(crate) async fn serve(request: Request, permit: OwnedSemaphorePermit) {
     let shutdown = request.shared.shutdown.clone();
-    let started = tokio::select! {
-        started = start(&request) => started,
-        () = request.session.cancelled() => return,
-    };
-    drop(permit);
-    let Some((work, message)) = started else { return };
-    let name = frp_proto::names::strip_user_prefix(&request.shared.options.user, &message.proxy_name);
-    let Some(proxy) = request.proxies.running(name) else {
-        debug!("work connection for proxy [{name}], which is not running here; closed");
-        return;
-    };
-    let span = info_span!("proxy", proxy = %name);
-    drop(request);
-    let served = async {
-        debug!("start a new work connection, localAddr: {} remoteAddr: {}", work.local, work.remote);
-        proxy.serve(work, message).await;
-    };
+    // Boxed, so that what ends before the relay begins costs an open connection no room.
+    let Some((span, proxy, started)) = Box::pin(started(request, permit)).await else { return };
     tokio::select! {
-        () = served.instrument(span) => {}
+        () = proxy.serve(started).instrument(span) => {}
         () = shutdown.cancelled() => {}
     }
 }
 
+/// From the server's request to the proxy that the server has started the connection for.
+async fn started(request: Request, permit: OwnedSemaphorePermit) -> Option<(Span, Arc<Proxy>, Box<Started>)> {
+    let (work, message) = tokio::select! {
+        started = start(&request) => started?,
+        () = request.session.cancelled() => return None,
+    };
+    drop(permit);
+    let name = frp_proto::names::strip_user_prefix(&request.shared.options.user, &message.proxy_name);
+    let Some(proxy) = request.proxies.running(name) else {
+        debug!("work connection for proxy [{name}], which is not running here; closed");
+        return None;
+    };
+    let span = info_span!("proxy", proxy = %name);
+    span.in_scope(|| {
+        debug!("start a new work connection, localAddr: {} remoteAddr: {}", work.local, work.remote);
+    });
+    Some((span, proxy, Box::new(Started { work, message })))
+}
+
 /// Opens and announces the connection, then waits for as long as the session lives for the server to start it.
 async fn start(request: &Request) -> Option<(ServerStream, StartWorkConn)> {
-    let mut work = announce(request).await?;
+    let mut work = Box::pin(announce(request)).await?;
     let message = match read_message(&mut work.stream).await {
         Ok(Message::StartWorkConn(message)) => message,
         Ok(other) => {

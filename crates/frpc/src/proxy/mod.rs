@@ -36,6 +36,13 @@ pub(crate) use udp::UdpOptions;
 /// How often the announcer looks for what is due, as upstream.
 const TICK: Duration = Duration::from_secs(3);
 
+/// A work connection that the server has started, and for which user. Boxed on its way, so that no future on that way
+/// keeps room for it.
+pub(crate) struct Started {
+    pub(crate) work: ServerStream,
+    pub(crate) message: StartWorkConn,
+}
+
 /// A proxy that the server has accepted, ready for work connections.
 pub(crate) enum Proxy {
     /// Each work connection is spliced to a connection to the local service.
@@ -46,10 +53,10 @@ pub(crate) enum Proxy {
 
 impl Proxy {
     /// Serves one started work connection to its end. Cancel-safe: dropping it closes both ends.
-    pub(crate) async fn serve(&self, work: ServerStream, start: StartWorkConn) {
+    pub(crate) async fn serve(&self, started: Box<Started>) {
         match self {
-            Self::Tcp(proxy) => proxy.serve(work, &start).await,
-            Self::Udp(proxy) => proxy.serve(work).await,
+            Self::Tcp(proxy) => proxy.serve(started).await,
+            Self::Udp(proxy) => Box::pin(proxy.serve(started.work)).await,
         }
     }
 

@@ -17,8 +17,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tracing::{debug, error, trace};
 
+use super::Started;
 use super::spec::ProxyProtocol;
-use crate::connector::ServerStream;
 
 /// Deadline for the connection to the local service, upstream's number.
 const LOCAL_DIAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,21 +51,21 @@ impl TcpProxy {
     }
 
     /// Splices the work connection to a new connection to the local service.
-    pub(crate) async fn serve(&self, work: ServerStream, start: &StartWorkConn) {
+    pub(crate) async fn serve(&self, started: Box<Started>) {
         let Layers { encryption, compression, .. } = &self.options.layers;
         trace!(
             "handle tcp work connection, useEncryption: {}, useCompression: {compression}",
             encryption.is_some()
         );
-        let Some(local) = self.local_connection(start).await else { return };
+        let Some(local) = Box::pin(self.local_connection(&started.message)).await else { return };
         debug!(
             "join connections, localConn(l[{}] r[{}]) workConn(l[{}] r[{}])",
             shown(local.local_addr()),
             shown(local.peer_addr()),
-            work.local,
-            work.remote
+            started.work.local,
+            started.work.remote
         );
-        let work = self.options.layers.clone().apply(work.stream);
+        let work = self.options.layers.clone().apply(started.work.stream);
         let report = relay(work, Stream::from(local), self.options.relay).await;
         debug!("join connections closed");
         trace!(

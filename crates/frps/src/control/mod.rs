@@ -93,7 +93,8 @@ impl Control {
         tasks.shutdown().await;
         self.registration.handle().pool.close();
         for (_, running) in self.proxies.drain() {
-            running.close().await;
+            // Boxed: this end needs no room while the control lives.
+            Box::pin(running.close()).await;
         }
         info!("client exit success");
     }
