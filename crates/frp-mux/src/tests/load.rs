@@ -175,6 +175,31 @@ async fn a_stream_that_nobody_reads_does_not_hold_up_another() {
     tasks.abort_all();
 }
 
+#[tokio::test]
+async fn a_slow_reader_gets_every_byte() {
+    let (client, server) = pair(64 << 10);
+    let (slow_near, mut slow_far) = stream_pair(&client, &server).await;
+    let (fast_near, fast_far) = stream_pair(&client, &server).await;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { send_counted(slow_near, 1, 1 << 20).await });
+    tasks.spawn(async move {
+        let (mut state, mut buffer) = (1, vec![0; 2_000]);
+        while let count @ 1.. = slow_far.read(&mut buffer).await.unwrap() {
+            state = digest(state, &buffer[..count]);
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+        }
+        state
+    });
+    let slow = tasks.join_all();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { send_counted(fast_near, 2, 8 << 20).await });
+    tasks.spawn(async move { receive_counted(fast_far, 2).await.1 });
+    let (slow, fast) = tokio::join!(slow, tasks.join_all());
+    assert!(slow[0] == slow[1] && fast[0] == fast[1]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn users_that_stop_reading_cost_little() {
     let (client, server) = pair(64 << 10);
