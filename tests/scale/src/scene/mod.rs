@@ -124,7 +124,8 @@ async fn visit<'a>(ports: impl Iterator<Item = &'a u16>) -> Result<usize> {
         let turn = Arc::clone(&gate).acquire_owned().await?;
         visits.spawn(async move {
             let _turn = turn;
-            let served = timeout(START, worker::user(port)).await;
+            // The user leaves at once: a task that has ended keeps what it gave until somebody looks.
+            let served = timeout(START, worker::user(port)).await.map(|user| user.map(drop));
             served
                 .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer")))
                 .with_context(|| format!("port {port}"))
