@@ -329,7 +329,7 @@ async fn user(port: u16, script: &[Value], wanted: &Wanted) -> Result<()> {
     }
     let leaves = wanted.leaves;
     if let Some(stream) = stream.as_mut().filter(|_| !leaves) {
-        while !ended && !(wanted.stays_open && wanted.has_come(&got)) {
+        while !(ended || (wanted.stays_open && wanted.has_come(&got))) {
             ended = within(&format!("the rest of {}", shown(&got)), read(stream, &mut got)).await?;
         }
         if wanted.stays_open && !ended {
@@ -357,7 +357,7 @@ async fn serve(
         let (name, stream) = within("a connection", arrivals.recv()).await?.context("a connection")?;
         let scripts =
             [&scripts[name], &scripts["*"]].into_iter().find_map(Value::as_array).context("a script")?;
-        let script = scripts.get(number).or(scripts.last()).and_then(Value::as_array).context("a script")?;
+        let script = scripts.get(number).or_else(|| scripts.last()).and_then(Value::as_array).context("a script")?;
         served.push((name, within("the end of a connection", service(stream, script)).await??));
     }
     Ok(served)
