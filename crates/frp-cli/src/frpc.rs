@@ -188,28 +188,25 @@ fn from_flags(
     let circumstances = Circumstances { allowed: &allowed, gates: &gates, base_dir: Path::new("") };
     // Warnings are dropped here, as upstream does.
     check::common(&common, circumstances).1.map_err(Exit::failure)?;
-    let proxy = match entry {
+    let mut client = PreparedClient { common, proxies: Vec::new(), visitors: Vec::new() };
+    match entry {
         Entry::Proxy(mut proxy) => {
             proxy.complete();
             proxy.check_for_client().map_err(Exit::failure)?;
-            proxy
+            if proxy.kind() == ProxyType::Xtcp {
+                return Err(not_built("xtcp"));
+            }
+            client.proxies.push(*proxy);
         }
         Entry::Visitor(mut visitor) => {
             visitor.complete();
             visitor.check().map_err(Exit::failure)?;
-            return Err(not_built(&format!("{} visitor", visitor.kind())));
+            if visitor.kind() == VisitorType::Xtcp {
+                return Err(not_built("xtcp visitor"));
+            }
+            client.visitors.push(*visitor);
         }
-    };
-    match proxy.kind() {
-        ProxyType::Tcp | ProxyType::Udp => {}
-        kind @ (ProxyType::Http
-        | ProxyType::Https
-        | ProxyType::Tcpmux
-        | ProxyType::Stcp
-        | ProxyType::Sudp
-        | ProxyType::Xtcp) => return Err(not_built(kind.as_str())),
     }
-    let client = PreparedClient { common, proxies: vec![*proxy], visitors: Vec::new() };
     Ok(ClientRun { client, config_file: None, notices: String::new() })
 }
 

@@ -59,20 +59,22 @@ fn without_prose(mut exit: Exit) -> Exit {
 /// Cases that are not answered here, each with its reason.
 fn left_out(id: &str) -> Option<&'static str> {
     const STARTS: &str = "starts a client; the tests of whole programs have these lines";
-    const TYPES: &str = "comes with the proxy type";
+    const XTCP: &str = "comes with xtcp";
     const ADMIN: &str = "comes with the admin interface";
     Some(match id {
-        "frpc-no-login" | "frpc-no-login-legacy" | "frpc-tcp-refused" | "frpc-udp-refused" => STARTS,
-        "frpc-cfgdir-file" => "prints while it runs; the tests of whole programs have this line",
-        "frpc-http-refused"
+        "frpc-no-login"
+        | "frpc-no-login-legacy"
+        | "frpc-tcp-refused"
+        | "frpc-udp-refused"
+        | "frpc-http-refused"
         | "frpc-https-refused"
         | "frpc-tcpmux-refused"
         | "frpc-stcp-refused"
         | "frpc-sudp-refused"
-        | "frpc-xtcp-refused"
         | "frpc-stcp-visitor-refused"
-        | "frpc-sudp-visitor-refused"
-        | "frpc-xtcp-visitor-refused" => TYPES,
+        | "frpc-sudp-visitor-refused" => STARTS,
+        "frpc-cfgdir-file" => "prints while it runs; the tests of whole programs have this line",
+        "frpc-xtcp-refused" | "frpc-xtcp-visitor-refused" => XTCP,
         "frpc-reload-refused"
         | "frpc-reload-timeout-ok"
         | "frpc-reload-lenient"

@@ -7,7 +7,7 @@ use crate::client::ClientConfig;
 use crate::common::WebServerConfig;
 use crate::proxy::{ProxyConfig, ProxyType};
 use crate::server::ServerConfig;
-use crate::visitor::VisitorConfig;
+use crate::visitor::{VisitorConfig, VisitorType};
 
 /// Something configured that this version does not do. Displays as a sentence for the user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,14 +86,14 @@ pub fn client(config: &ClientConfig) -> Findings {
 /// The proxy's type or plugin is not built.
 pub fn proxy(config: &ProxyConfig) -> Result<(), Unbuilt> {
     match config.kind() {
-        ProxyType::Tcp | ProxyType::Http | ProxyType::Https | ProxyType::Tcpmux => config
+        ProxyType::Tcp | ProxyType::Http | ProxyType::Https | ProxyType::Tcpmux | ProxyType::Stcp => config
             .base()
             .backend
             .plugin
             .as_ref()
             .map_or(Ok(()), |plugin| Err(Unbuilt::new(format!("plugin [{}]", plugin.type_name())))),
-        // As with upstream, a plugin of a udp proxy is never used.
-        ProxyType::Udp => Ok(()),
+        // As with upstream, a plugin of a udp or sudp proxy is never used.
+        ProxyType::Udp | ProxyType::Sudp => Ok(()),
         other => Err(Unbuilt::new(format!("proxy type [{other}]"))),
     }
 }
@@ -101,16 +101,21 @@ pub fn proxy(config: &ProxyConfig) -> Result<(), Unbuilt> {
 /// Whether a visitor can run. The text is the visitor's start error.
 ///
 /// # Errors
-/// The visitor's type is not built.
+/// The visitor's type or plugin is not built.
 pub fn visitor(config: &VisitorConfig) -> Result<(), Unbuilt> {
-    Err(Unbuilt::new(format!("visitor type [{}]", config.kind())))
+    match (config.kind(), &config.base().plugin) {
+        (VisitorType::Xtcp, _) => Err(Unbuilt::new(format!("visitor type [{}]", config.kind()))),
+        (VisitorType::Stcp | VisitorType::Sudp, Some(plugin)) => {
+            Err(Unbuilt::new(format!("visitor plugin [{}]", plugin.type_name())))
+        }
+        (VisitorType::Stcp | VisitorType::Sudp, None) => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::load::Environment;
-    use crate::visitor::VisitorType;
 
     #[test]
     fn defaults_are_built() {
@@ -120,8 +125,19 @@ mod tests {
         let mut client_config = ClientConfig::default();
         client_config.complete(&Environment::default());
         assert_eq!(client(&client_config), Findings::default());
-        for kind in [ProxyType::Tcp, ProxyType::Udp, ProxyType::Http, ProxyType::Https, ProxyType::Tcpmux] {
+        for kind in [
+            ProxyType::Tcp,
+            ProxyType::Udp,
+            ProxyType::Http,
+            ProxyType::Https,
+            ProxyType::Tcpmux,
+            ProxyType::Stcp,
+            ProxyType::Sudp,
+        ] {
             assert_eq!(proxy(&ProxyConfig::new(kind)), Ok(()));
+        }
+        for kind in [VisitorType::Stcp, VisitorType::Sudp] {
+            assert_eq!(visitor(&VisitorConfig::new(kind)), Ok(()));
         }
     }
 
@@ -142,8 +158,8 @@ mod tests {
 
     #[test]
     fn entries_fail_alone() {
-        let text = proxy(&ProxyConfig::new(ProxyType::Stcp)).unwrap_err().to_string();
-        assert_eq!(text, "proxy type [stcp] is not supported yet by this version");
+        let text = proxy(&ProxyConfig::new(ProxyType::Xtcp)).unwrap_err().to_string();
+        assert_eq!(text, "proxy type [xtcp] is not supported yet by this version");
         assert!(visitor(&VisitorConfig::new(VisitorType::Xtcp)).is_err());
     }
 }

@@ -21,7 +21,7 @@ use crate::connector::Connector;
 use crate::control::Control;
 use crate::login::{self, LoggedIn, LoginError};
 use crate::proxy::{Proxies, ProxySpec};
-use crate::visitor::{self, VisitorSpec};
+use crate::visitor::VisitorSpec;
 
 /// Work connections of one client that may wait for the server to start them, besides those that the server keeps
 /// ready ([`ClientOptions::pool_count`]): what users that come at one moment need, and what a server gone mad can cost.
@@ -91,7 +91,7 @@ pub(crate) struct Client {
     shared: Arc<Shared>,
     connector: Arc<Connector>,
     specs: Vec<Arc<ProxySpec>>,
-    visitors: Vec<VisitorSpec>,
+    visitors: Arc<[Arc<VisitorSpec>]>,
 }
 
 impl Client {
@@ -106,6 +106,7 @@ impl Client {
     ) -> Self {
         let shared = Arc::new(Shared::new(options, auth, resolver, shutdown));
         let specs = specs.into_iter().map(Arc::new).collect();
+        let visitors = visitors.into_iter().map(Arc::new).collect();
         Self { shared, connector: Arc::new(connector), specs, visitors }
     }
 
@@ -138,7 +139,6 @@ impl Client {
             let began = Instant::now();
             let session = async {
                 info!("login to server success, get run id [{}]", control.run_id);
-                visitor::start(&self.visitors);
                 control.run(Arc::clone(&self.shared)).await;
             };
             session.instrument(session_span.clone()).await;
@@ -168,9 +168,10 @@ impl Client {
         }
     }
 
-    /// A session with proxies of its own, none of them offered yet.
+    /// A session with proxies and visitors of its own, none of them begun yet.
     fn control(&self, LoggedIn { run_id, connection, reader, writer }: LoggedIn) -> Control {
         let proxies = Arc::new(Proxies::new(&self.shared.options.user, &self.specs));
-        Control { run_id, connection: Arc::new(connection), reader, writer, proxies }
+        let visitors = Arc::clone(&self.visitors);
+        Control { run_id, connection: Arc::new(connection), reader, writer, proxies, visitors }
     }
 }

@@ -11,6 +11,7 @@
 //! | spreaders | one more multiplexed connection each, with `transport.tcpMuxConnections` | with the session |
 //! | announcer | NewProxy and CloseProxy as the proxies' phases want them | with the session |
 //! | health | one per checked proxy | with the session |
+//! | visitors | keep the visitors running | with the session |
 //!
 //! All of them belong to [`Control::run`], which ends with the first of them (the reader excepted: what it has read
 //! is still acted on) and stops the rest. Work connections are not among them: once started they belong to the
@@ -31,6 +32,7 @@ use tracing::{Instrument, debug, error, trace, warn};
 use crate::client::Shared;
 use crate::connector::{Connection, MuxSession};
 use crate::proxy::Proxies;
+use crate::visitor::{self, VisitorSpec, Visitors};
 use crate::work_conn;
 
 /// Messages waiting for the writer, and messages waiting for the handler; upstream's number.
@@ -52,6 +54,7 @@ pub(crate) struct Control {
     pub(crate) reader: MessageReader,
     pub(crate) writer: MessageWriter,
     pub(crate) proxies: Arc<Proxies>,
+    pub(crate) visitors: Arc<[Arc<VisitorSpec>]>,
 }
 
 /// What the tasks of one session share.
@@ -94,6 +97,7 @@ impl Control {
             tasks.spawn(spread(Arc::clone(&session)).in_current_span());
         }
         tasks.spawn(heartbeat(Arc::clone(&session), outbound.clone()).in_current_span());
+        let visitors = Visitors::start(&self.visitors, session.for_visitors());
         session.proxies.start(&mut tasks, &outbound, &session.shared.resolver);
         drop(outbound);
 
@@ -102,7 +106,7 @@ impl Control {
             () = shutdown.cancelled() => {}
         }
         session.proxies.close();
-        tokio::join!(tasks.shutdown(), reader.shutdown());
+        tokio::join!(tasks.shutdown(), reader.shutdown(), visitors.close());
         session.connection.close();
     }
 }
@@ -156,6 +160,15 @@ async fn handle(session: Arc<Session>, mut inbound: mpsc::Receiver<Message>) {
 }
 
 impl Session {
+    fn for_visitors(&self) -> visitor::Session {
+        visitor::Session {
+            shared: Arc::clone(&self.shared),
+            connection: Arc::clone(&self.connection),
+            run_id: self.run_id.clone(),
+            stop: self.token.child_token(),
+        }
+    }
+
     /// Notes that the server wants a work connection.
     fn request_work_connection(&self) {
         if self.requested.available_permits() < MAX_REQUESTED {

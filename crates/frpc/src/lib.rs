@@ -15,11 +15,11 @@
 //! | `login` | one login attempt |
 //! | `control` | one session: reader, writer, message handler, heartbeat |
 //! | `work_conn` | one work connection, from the server's request to its proxy |
-//! | `proxy` | the proxies of a session: phases, tcp, udp |
+//! | `proxy` | the proxies of a session: phases, tcp (also stcp), udp, sudp |
 //! | `health` | health checks of local services |
 //! | `visitor` | local ports that lead to another client's service |
 //!
-//! Visitors, client plugins and the admin interface come later; a configuration that has them runs without.
+//! Client plugins and the admin interface come later; a configuration that has them runs without.
 
 #![forbid(unsafe_code)]
 

@@ -131,7 +131,7 @@ async fn login_message(shared: &Shared, run_id: &str) -> Result<Login, SetError>
 }
 
 /// Seconds since 1970; zero for a clock that stands before it.
-fn unix_time() -> i64 {
+pub(crate) fn unix_time() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

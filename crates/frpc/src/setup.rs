@@ -21,7 +21,7 @@ use tracing::warn;
 use crate::client::{Client, ClientOptions};
 use crate::connector::{Connector, ConnectorOptions};
 use crate::proxy::{Common, ProxySpec};
-use crate::visitor::VisitorSpec;
+use crate::visitor::{self, VisitorSpec};
 
 /// `transport.dialServerTimeout` where it is switched off by a negative number: a wait for a peer has a bound.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -79,17 +79,20 @@ impl Setup {
         });
         let auth = ClientAuth::token(token(common).await?, scopes(common));
         let key = key::derive(auth.encryption_secret().as_bytes());
+        let relay = RelayOptions { half_close_timeout: common.transport.half_close_timeout() };
+        let udp_packet_size =
+            usize::try_from(common.udp_packet_size).unwrap_or(frp_stream::udp::DEFAULT_PACKET_SIZE);
         let specs = Common {
             user: &common.user,
             key: &key,
-            relay: RelayOptions { half_close_timeout: common.transport.half_close_timeout() },
-            udp_packet_size: usize::try_from(common.udp_packet_size)
-                .unwrap_or(frp_stream::udp::DEFAULT_PACKET_SIZE),
+            relay,
+            udp_packet_size,
             udp_max_sessions: common.udp_max_sessions(),
             resolver: &resolver,
         };
         let specs = self.proxies.iter().map(|config| ProxySpec::new(config, &specs)).collect();
-        let visitors = self.visitors.iter().map(VisitorSpec::new).collect();
+        let visited = visitor::Common { user: &common.user, relay, udp_packet_size };
+        let visitors = self.visitors.iter().map(|config| VisitorSpec::new(config, &visited)).collect();
         let connector = Connector::new(connector_options(common, &resolver).await?, Arc::clone(&resolver));
         Ok(Client::new(client_options(common), auth, connector, resolver, specs, visitors, shutdown))
     }

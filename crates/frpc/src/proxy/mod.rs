@@ -22,10 +22,12 @@ use crate::health::{HealthOptions, Monitor};
 
 mod phase;
 mod spec;
+mod sudp;
 mod tcp;
 mod udp;
 
 use phase::{Action, PhaseMachine};
+use sudp::SudpProxy;
 use tcp::TcpProxy;
 use udp::UdpProxy;
 
@@ -49,6 +51,8 @@ pub(crate) enum Proxy {
     Tcp(TcpProxy),
     /// One work connection carries the datagrams of all users.
     Udp(UdpProxy),
+    /// Each work connection carries the datagrams of one visitor.
+    Sudp(SudpProxy),
 }
 
 impl Proxy {
@@ -57,15 +61,17 @@ impl Proxy {
         match self {
             Self::Tcp(proxy) => proxy.serve(started).await,
             Self::Udp(proxy) => Box::pin(proxy.serve(started.work)).await,
+            Self::Sudp(proxy) => Box::pin(proxy.serve(started.work)).await,
         }
     }
 
-    /// The proxy was withdrawn or its session is over. Users of a stream proxy are not cut; a udp proxy's work
-    /// connection is of no more use.
+    /// The proxy was withdrawn or its session is over. Users of a stream proxy are not cut; those of
+    /// datagrams begin anew.
     fn stop(&self) {
         match self {
             Self::Tcp(_) => {}
             Self::Udp(proxy) => proxy.stop(),
+            Self::Sudp(proxy) => proxy.stop(),
         }
     }
 }

@@ -14,7 +14,7 @@ use frp_stream::RateLimiter;
 use frp_stream::layer::{Layers, LimitSide};
 use frp_stream::relay::RelayOptions;
 
-use super::{Proxy, TcpOptions, TcpProxy, UdpOptions, UdpProxy};
+use super::{Proxy, SudpProxy, TcpOptions, TcpProxy, UdpOptions, UdpProxy};
 use crate::health::{HealthOptions, ProbeKind};
 
 /// One configured proxy, ready to be offered.
@@ -32,6 +32,8 @@ pub(crate) struct ProxySpec {
 pub(crate) enum Kind {
     Stream(TcpOptions),
     Datagram(UdpOptions),
+    /// The same for each of several work connections.
+    Datagrams(UdpOptions),
     /// This program does not have it yet; the reason is shown as the proxy's start error.
     Unbuilt(String),
 }
@@ -55,9 +57,14 @@ impl ProxySpec {
         let kind = match (unbuilt::proxy(config), config) {
             (
                 Ok(()),
-                ProxyConfig::Tcp(_) | ProxyConfig::Http(_) | ProxyConfig::Https(_) | ProxyConfig::Tcpmux(_),
+                ProxyConfig::Tcp(_)
+                | ProxyConfig::Http(_)
+                | ProxyConfig::Https(_)
+                | ProxyConfig::Tcpmux(_)
+                | ProxyConfig::Stcp(_),
             ) => Kind::Stream(stream_options(config, common)),
             (Ok(()), ProxyConfig::Udp(_)) => Kind::Datagram(datagram_options(config, common)),
+            (Ok(()), ProxyConfig::Sudp(_)) => Kind::Datagrams(datagram_options(config, common)),
             (Ok(()), other) => Kind::Unbuilt(format!("proxy type [{}] has no handler", other.kind())),
             (Err(reason), _) => Kind::Unbuilt(reason.to_string()),
         };
@@ -71,6 +78,7 @@ impl ProxySpec {
         match &self.kind {
             Kind::Stream(options) => Some(Proxy::Tcp(TcpProxy::new(options.clone()))),
             Kind::Datagram(options) => Some(Proxy::Udp(UdpProxy::new(options.clone()))),
+            Kind::Datagrams(options) => Some(Proxy::Sudp(SudpProxy::new(options.clone()))),
             Kind::Unbuilt(_) => None,
         }
     }

@@ -22,7 +22,7 @@ const LOOKUP_RETRY: Duration = Duration::from_secs(5);
 /// How long one look-up may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What one udp proxy runs with.
+/// What one udp or sudp proxy runs with.
 #[derive(Clone)]
 pub(crate) struct UdpOptions {
     /// Host of the local service.
@@ -39,6 +39,41 @@ pub(crate) struct UdpOptions {
     pub(crate) max_sessions: usize,
     /// Resolves `local_ip` where it is a name.
     pub(crate) resolver: Arc<Resolver>,
+}
+
+impl UdpOptions {
+    /// Forwards the datagrams of one work connection until it ends, and says why it did.
+    pub(super) async fn forward(&self, work: ServerStream) -> ForwarderEnd {
+        let local = self.local_service().await;
+        let options = ForwarderOptions {
+            packet_size: self.packet_size,
+            max_sessions: self.max_sessions,
+            header: self.proxy_protocol.map(header),
+            ..ForwarderOptions::new(local)
+        };
+        let report = Forwarder::new(options).run(self.layers.clone().apply(work.stream)).await;
+        if report.too_long > 0 {
+            warn!("{} replies were longer than a message and dropped", report.too_long);
+        }
+        report.end
+    }
+
+    /// Looks until there is an address: giving up would only make the server take another work connection.
+    async fn local_service(&self) -> SocketAddr {
+        let Self { local_ip, local_port, resolver, .. } = self;
+        loop {
+            match timeout(LOOKUP_TIMEOUT, resolver.lookup(local_ip)).await {
+                Ok(Ok(found)) => {
+                    if let Some(ip) = found.first() {
+                        return SocketAddr::new(*ip, *local_port);
+                    }
+                }
+                Ok(Err(error)) => warn!("local service [{local_ip}:{local_port}]: {error}"),
+                Err(_) => warn!("local service [{local_ip}:{local_port}]: lookup {local_ip}: i/o timeout"),
+            }
+            sleep(LOOKUP_RETRY).await;
+        }
+    }
 }
 
 /// A running udp proxy.
@@ -70,37 +105,9 @@ impl UdpProxy {
     }
 
     async fn forward(&self, work: ServerStream) {
-        let local = self.local_service().await;
-        let options = ForwarderOptions {
-            packet_size: self.options.packet_size,
-            max_sessions: self.options.max_sessions,
-            header: self.options.proxy_protocol.map(header),
-            ..ForwarderOptions::new(local)
-        };
-        let report = Forwarder::new(options).run(self.options.layers.clone().apply(work.stream)).await;
-        if report.too_long > 0 {
-            warn!("{} replies were longer than a message and dropped", report.too_long);
-        }
-        match report.end {
+        match self.options.forward(work).await {
             ForwarderEnd::Read(error) => warn!("read from workConn for udp error: {error}"),
             ForwarderEnd::Write(error) => error!("udp work write error: {error}"),
-        }
-    }
-
-    /// Looks until there is an address: giving up would only make the server take another work connection.
-    async fn local_service(&self) -> SocketAddr {
-        let UdpOptions { local_ip, local_port, resolver, .. } = &self.options;
-        loop {
-            match timeout(LOOKUP_TIMEOUT, resolver.lookup(local_ip)).await {
-                Ok(Ok(found)) => {
-                    if let Some(ip) = found.first() {
-                        return SocketAddr::new(*ip, *local_port);
-                    }
-                }
-                Ok(Err(error)) => warn!("local service [{local_ip}:{local_port}]: {error}"),
-                Err(_) => warn!("local service [{local_ip}:{local_port}]: lookup {local_ip}: i/o timeout"),
-            }
-            sleep(LOOKUP_RETRY).await;
         }
     }
 
