@@ -117,17 +117,58 @@ fn a_single_proxy_has_the_defaults_of_the_command_line() {
 }
 
 #[test]
-fn commands_that_are_not_built_say_so() {
-    for line in [
-        "http -n a -d a.test",
-        "https -n a --sd a",
-        "tcpmux -n a --sd a --mux httpconnect",
-        "stcp -n a",
-        "sudp -n a",
-        "xtcp -n a",
-        "stcp visitor -n a --server-name b --bind-port 1",
-        "nathole discover",
+fn each_type_has_its_own_flags() {
+    let only = |line: &str| frpc(line).unwrap().client.proxies.remove(0);
+    let ProxyConfig::Http(http) =
+        only("http -n a -d a.test,b.test --locations /x --http-user u --http-pwd p")
+    else {
+        panic!()
+    };
+    assert_eq!(http.domain.custom_domains, ["a.test", "b.test"]);
+    assert_eq!((http.locations.as_slice(), http.http_user.as_str()), (&["/x".to_owned()][..], "u"));
+    let ProxyConfig::Https(https) = only("https -n a --sd s") else { panic!() };
+    assert_eq!(https.domain.subdomain, "s");
+    let ProxyConfig::Tcpmux(tcpmux) = only("tcpmux -n a --sd s --mux httpconnect") else { panic!() };
+    assert_eq!(tcpmux.multiplexer, "httpconnect");
+    let ProxyConfig::Stcp(stcp) = only("stcp -n a --sk abc --allow-users x,y") else { panic!() };
+    assert_eq!((stcp.secret_key.expose(), stcp.allow_users.len()), ("abc", 2));
+    let ProxyConfig::Sudp(sudp) = only("sudp -n a --sk abc") else { panic!() };
+    assert_eq!((sudp.secret_key.expose(), sudp.allow_users.len()), ("abc", 0));
+}
+
+#[test]
+fn a_single_visitor_comes_from_flags() {
+    for (kind, port, number) in [("stcp", "6000", 6000), ("sudp", "-1", -1)] {
+        let line = format!(
+            "{kind} visitor -t secret -n v --server-name s --server-user you --sk abc --bind-port {port} --ue --uc"
+        );
+        let client = frpc(&line).unwrap().client;
+        assert!(client.proxies.is_empty());
+        assert_eq!(client.common.auth.token.expose(), "secret");
+        let [visitor] = client.visitors.as_slice() else { panic!() };
+        assert_eq!(visitor.kind().as_str(), kind);
+        let base = visitor.base();
+        assert_eq!(
+            (base.name.as_str(), base.server_name.as_str(), base.server_user.as_str()),
+            ("v", "s", "you")
+        );
+        assert_eq!((base.bind_addr.as_str(), base.bind_port), ("127.0.0.1", number));
+        assert_eq!(base.secret_key.expose(), "abc");
+        assert!(base.transport.use_encryption && base.transport.use_compression);
+    }
+    for (line, text) in [
+        ("stcp visitor --server-name s --bind-port 1", "name is required\n"),
+        ("stcp visitor -n v --bind-port 1", "server name is required\n"),
+        ("sudp visitor -n v --server-name s", "bind port is required\n"),
     ] {
+        let exit = frpc(line).unwrap_err();
+        assert_eq!((exit.code, exit.stdout.as_str()), (1, text), "{line}");
+    }
+}
+
+#[test]
+fn commands_that_are_not_built_say_so() {
+    for line in ["xtcp -n a", "xtcp visitor -n a --server-name b --bind-port 1", "nathole discover"] {
         let exit = frpc(line).unwrap_err();
         assert_eq!((exit.code, exit.stderr.as_str()), (1, ""), "{line}");
         assert!(exit.stdout.ends_with(" is not supported yet by this version\n"), "{}", exit.stdout);

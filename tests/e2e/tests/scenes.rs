@@ -530,3 +530,96 @@ async fn groups() -> Result<()> {
     let inputs: [(&str, &[u16]); 2] = [("frps.toml", &[port]), ("frpc.toml", &frpc)];
     refused("proxy-groups", &inputs, "start error", 2).await
 }
+
+async fn stcp_visitors(name: &str) -> Result<()> {
+    let echo = Service::greeting("hello").await?;
+    let [port, good, badkey, noserver] = [(); 4].map(|()| ports::free());
+    let inputs: [(&str, &[u16]); 3] = [
+        ("frps.toml", &[port]),
+        ("frpc.toml", &[port, echo.port()]),
+        ("visitor.toml", &[port, good, badkey, noserver]),
+    ];
+    let scene = Scene::lay_out(name, &inputs)?;
+    let mut frps = scene.start_frps().await?;
+    let mut frpc = scene.start(Role::Frpc, &["-c", "frpc.toml"])?;
+    frpc.line("start proxy success").await?;
+    let mut visitor = scene.start(Role::Frpc, &["-c", "visitor.toml"])?;
+    visitor.line("visitor added").await?;
+    let mut user = traffic::connect(good).await?;
+    ensure!(traffic::read_to_end(&mut user).await? == b"hello", "the service's greeting");
+    for port in [badkey, noserver] {
+        let mut user = traffic::connect(port).await?;
+        ensure!(traffic::read_to_end(&mut user).await?.is_empty(), "who is refused gets nothing");
+    }
+    visitor.lines("dialRawVisitorConn error", 2).await?;
+    visitor.kill().await?;
+    scene.compare("## output of visitor", &visitor.output(), &["bytes to the service"])?;
+    frps.line("client exit success").await?;
+    frpc.kill().await?;
+    // The copy's end is told in other words, at level trace.
+    scene.compare(
+        "## output of frpc",
+        &frpc.output(),
+        &["join connections errors", "bytes to the service"],
+    )?;
+    frps.lines("client exit success", 2).await?;
+    frps.kill().await?;
+    scene.compare("## output of frps", &frps.output(), TEARDOWN)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stcp_visitors_at_info_level() -> Result<()> {
+    stcp_visitors("stcp-visitor-info").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stcp_visitors_at_trace_level() -> Result<()> {
+    stcp_visitors("stcp-visitor-trace").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn visitor_port_busy() -> Result<()> {
+    let taken = TcpListener::bind("127.0.0.1:0").await?;
+    let (port, busy) = (ports::free(), taken.local_addr()?.port());
+    let inputs: [(&str, &[u16]); 2] = [("frps.toml", &[port]), ("visitor.toml", &[port, busy])];
+    let scene = Scene::lay_out("visitor-port-busy", &inputs)?;
+    let mut frps = scene.start_frps().await?;
+    let mut visitor = scene.start(Role::Frpc, &["-c", "visitor.toml"])?;
+    visitor.line("visitor added").await?;
+    visitor.kill().await?;
+    scene.compare("## output of visitor", &visitor.output(), &[])?;
+    let output = after_client(&mut frps, "client exit success").await?;
+    scene.compare("## output of frps", &output, &[])
+}
+
+/// Sub-commands that describe one proxy or visitor, against the recorded command lines (`tests/data/cli`): without a
+/// server they end as those of the original do.
+#[tokio::test(flavor = "multi_thread")]
+async fn single_entry_commands_end_without_a_server() -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/cli/cases.json");
+    let cases: serde_json::Value = serde_json::from_str(&fs::read_to_string(path)?)?;
+    let folder = tempfile::tempdir()?;
+    let executable = Maker::from_env(Role::Frpc).executable(Role::Frpc)?;
+    let mut seen = 0;
+    for case in cases.as_array().context("a list")? {
+        let text = |key: &str| case[key].as_str().unwrap_or_default();
+        if !text("stdout").contains("{TIME} [I] [{CALLER}] try to connect to server...\n") {
+            continue;
+        }
+        let arguments: Vec<_> =
+            case["args"].as_array().context("arguments")?.iter().filter_map(|word| word.as_str()).collect();
+        if arguments.first() == Some(&"xtcp") || !arguments.contains(&"-n") {
+            println!("left out: {}: comes with xtcp, or needs files", text("id"));
+            continue;
+        }
+        let mut frpc = Process::start(&executable, &arguments, folder.path())?;
+        ensure!(frpc.wait().await?.code() == Some(1), "{arguments:?} must exit with 1");
+        let printed: Vec<_> = frpc.output().iter().map(|line| normal(line)).collect();
+        let printed = printed.iter().filter(|line| !line.contains("compatible with frp")).map(String::as_str);
+        // Only ports of four digits and more are replaced.
+        ensure!(printed.eq(text("stdout").lines()), "{arguments:?}: {:#?}", frpc.output());
+        seen += 1;
+    }
+    ensure!(seen == 9, "{seen} commands");
+    Ok(())
+}

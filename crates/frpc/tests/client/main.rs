@@ -15,4 +15,5 @@ mod streams;
 mod tls;
 mod tokens;
 mod udp;
+mod visitors;
 mod work_conns;

@@ -81,7 +81,7 @@ async fn what_is_not_built_shows_and_the_others_run() {
         .proxy("xtcp", "page", "localPort = 80")
         .proxy("tcp", "socks", "remotePort = 6001\nplugin.type = \"socks5\"")
         .tcp("web", 80, "")
-        .entry("[[visitors]]\ntype = \"stcp\"\nname = \"guest\"\nserverName = \"s\"\nbindPort = 6002")
+        .entry("[[visitors]]\ntype = \"xtcp\"\nname = \"guest\"\nserverName = \"s\"\nbindPort = 6002")
         .start();
     let mut control = frps.accept("0123456789abcdef").await;
     assert_eq!(control.start().await.proxy_name, "web");
@@ -91,7 +91,7 @@ async fn what_is_not_built_shows_and_the_others_run() {
     for line in [
         "WARN [0123456789abcdef] [page] start error: proxy type [xtcp] is not supported yet by this version",
         "WARN [0123456789abcdef] [socks] start error: plugin [socks5] is not supported yet by this version",
-        "WARN [0123456789abcdef] start error: visitor type [stcp] is not supported yet by this version",
+        "WARN [0123456789abcdef] start error: visitor type [xtcp] is not supported yet by this version",
     ] {
         assert!(log.has(line), "{line}: {:#?}", log.all());
     }

@@ -8,7 +8,8 @@ use frp_proto::crypto::{Key, key};
 use frp_proto::exchange::Channel;
 use frp_proto::exchange::server::{FirstMessage, LoginReply, ServerAccept};
 use frp_proto::msg::{
-    CloseProxy, Login, Message, NewProxy, NewProxyResp, NewWorkConn, Ping, ReqWorkConn, StartWorkConn,
+    CloseProxy, Login, Message, NewProxy, NewProxyResp, NewVisitorConn, NewWorkConn, Ping, ReqWorkConn,
+    StartWorkConn,
 };
 use frp_stream::Stream;
 use frp_stream::message::{MessageReader, MessageWriter, control_channel, write_message};
@@ -180,6 +181,14 @@ impl Frps {
         match Self::first_on(stream).await {
             (stream, FirstMessage::WorkConn { message, .. }) => (stream, message),
             (_, other) => panic!("no work connection: {other:?}"),
+        }
+    }
+
+    /// The next stream, which must be a visitor's.
+    pub(crate) async fn visitor_conn(&mut self) -> (Stream, NewVisitorConn) {
+        match self.first().await {
+            (stream, FirstMessage::VisitorConn { message, .. }) => (stream, message),
+            (_, other) => panic!("no visitor: {other:?}"),
         }
     }
 
