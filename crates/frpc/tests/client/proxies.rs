@@ -85,8 +85,8 @@ async fn what_is_not_built_shows_and_the_others_run() {
         .start();
     let mut control = frps.accept("0123456789abcdef").await;
     assert_eq!(control.start().await.proxy_name, "web");
-    log.line("INFO [0123456789abcdef] visitor added: [guest]").await;
     log.line("INFO [0123456789abcdef] proxy added: [page socks web]").await;
+    log.line("INFO [0123456789abcdef] visitor added: [guest]").await;
     log.line("[web] start proxy success").await;
     for line in [
         "WARN [0123456789abcdef] [page] start error: proxy type [xtcp] is not supported yet by this version",
