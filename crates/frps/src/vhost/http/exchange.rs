@@ -320,7 +320,9 @@ impl Session {
             backend.abandon();
         }
         if !reply.keep {
-            return After::Close;
+            // Who has said that this is the last request sends no more that could reset the answer.
+            let said_so = !facts.keep && upload.pump.is_finished() && self.user.input().is_empty();
+            return if said_so { After::Drop } else { After::Close };
         }
         if upload.pump.is_finished() {
             return After::Next;
