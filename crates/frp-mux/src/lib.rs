@@ -56,13 +56,15 @@ pub mod engine;
 mod error;
 pub mod frame;
 mod input;
-#[cfg(all(test, frp_loom))]
+#[cfg(test)]
+#[cfg(frp_loom)]
 mod model;
 mod session;
 mod shared;
 mod stream;
 mod sync;
-#[cfg(all(test, not(frp_loom)))]
+#[cfg(test)]
+#[cfg(not(frp_loom))]
 mod tests;
 
 pub use config::{Config, INITIAL_WINDOW};

@@ -15,7 +15,8 @@ mod receive_queue;
 mod send_queue;
 mod state;
 mod table;
-#[cfg(all(test, not(frp_loom)))]
+#[cfg(test)]
+#[cfg(not(frp_loom))]
 mod tests;
 mod transmit;
 mod window;
