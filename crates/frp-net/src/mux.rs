@@ -31,7 +31,8 @@ pub fn prepare(socket: &TcpStream) {
     let _ = (socket, UNSENT);
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::time::Duration;
 

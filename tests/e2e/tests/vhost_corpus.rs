@@ -357,7 +357,8 @@ async fn serve(
         let (name, stream) = within("a connection", arrivals.recv()).await?.context("a connection")?;
         let scripts =
             [&scripts[name], &scripts["*"]].into_iter().find_map(Value::as_array).context("a script")?;
-        let script = scripts.get(number).or_else(|| scripts.last()).and_then(Value::as_array).context("a script")?;
+        let script =
+            scripts.get(number).or_else(|| scripts.last()).and_then(Value::as_array).context("a script")?;
         served.push((name, within("the end of a connection", service(stream, script)).await??));
     }
     Ok(served)

@@ -21,11 +21,14 @@ struct Answer {
     end: End,
 }
 
+/// What services get: for each connection the service's name and its messages.
+type Visits = Vec<(String, Vec<Message>)>;
+
 pub(crate) struct Wanted {
     /// For each connection of the user the methods of its requests, and what are right answers.
     visits: Vec<(Vec<String>, Vec<Answer>)>,
     /// What the services get, connection by connection: any of these, or anything at all.
-    served: Option<Vec<Vec<(String, Vec<Message>)>>>,
+    served: Option<Vec<Visits>>,
 }
 
 /// A refusal of the request's form: only its status matters, and 400 may stand for two others.
