@@ -119,7 +119,7 @@ impl Decoder {
             }
             None => body.strip_prefix(b"{")?,
         };
-        if user == self.last {
+        if !user.is_empty() && user == self.last {
             return Some(User::Same);
         }
         let mut reader = Reader::new(user.strip_prefix(USER)?.strip_suffix(b"}")?);
@@ -159,6 +159,14 @@ mod tests {
         assert_eq!(decode(&mut decoder, empty), Ok((Vec::new(), User::Same)));
         let other = r#"{"c":"aGVsbG8=","r":{"IP":"10.0.0.1","Port":50001,"Zone":""}}"#;
         assert_eq!(decode(&mut decoder, other), Ok((b"hello".to_vec(), user("10.0.0.1:50001"))));
+    }
+
+    /// Without a user before, there is none who could be the same.
+    #[test]
+    fn a_body_cut_before_its_user_is_an_error() {
+        for body in ["{", r#"{"c":"","#, r#"{"c":"aGVsbG8=","#] {
+            assert!(decode(&mut Decoder::new(), body).is_err(), "{body}");
+        }
     }
 
     #[test]
