@@ -30,6 +30,4 @@ pub mod open_files;
 pub mod resolve;
 pub mod sd_notify;
 pub mod signal;
-#[cfg(target_os = "linux")]
-mod sys;
 pub mod tls;

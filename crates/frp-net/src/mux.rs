@@ -26,7 +26,7 @@ const UNSENT: u32 = 128 * 1024;
 /// Prepares a TCP connection for a session on it. Where the system can't do it, small frames wait longer; that is all.
 pub fn prepare(socket: &TcpStream) {
     #[cfg(target_os = "linux")]
-    let _ = crate::sys::set_not_sent_low_water_mark(socket, UNSENT);
+    let _ = frp_stream::sys::set_not_sent_low_water_mark(socket, UNSENT);
     #[cfg(not(target_os = "linux"))]
     let _ = (socket, UNSENT);
 }

@@ -15,9 +15,10 @@
 //! | [`layer`] | cipher, snappy, limit; [`Layers::apply`] is the one place of their order |
 //! | [`limit`] | [`RateLimiter`]: one token bucket per proxy |
 //! | [`relay`] | two streams joined: half-close, byte counts, errors that name their side |
+//! | `sys` | the system calls that no safe library has |
 //! | [`udp`] | datagrams as messages, and the forwarder of the client side |
 
-// Elsewhere the system calls of `udp` that no safe crate has are not made.
+// Elsewhere than on Linux the system calls of `sys` are not made.
 #![cfg_attr(not(target_os = "linux"), forbid(unsafe_code))]
 
 mod buffer;
@@ -26,6 +27,8 @@ pub mod layer;
 pub mod limit;
 pub mod message;
 pub mod relay;
+#[cfg(target_os = "linux")]
+pub mod sys;
 #[cfg(test)]
 mod testing;
 pub mod udp;

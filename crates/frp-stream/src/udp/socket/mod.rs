@@ -3,8 +3,6 @@
 //! On Linux: `recvmmsg` with `UDP_GRO` to receive, `UDP_SEGMENT` to send a run of equally long datagrams to one
 //! address. They save most of what a datagram costs, which is not its bytes. Elsewhere one by one.
 
-#[cfg(target_os = "linux")]
-mod linux;
 #[cfg(not(target_os = "linux"))]
 mod portable;
 
@@ -18,7 +16,7 @@ use socket2::SockRef;
 use tokio::{io::Interest, net::UdpSocket};
 
 #[cfg(target_os = "linux")]
-use linux as system;
+use crate::sys::datagrams as system;
 #[cfg(not(target_os = "linux"))]
 use portable as system;
 

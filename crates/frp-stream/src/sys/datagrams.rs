@@ -1,4 +1,4 @@
-//! `recvmmsg` with `UDP_GRO`, `sendmsg` with `UDP_SEGMENT` (udp(7)). The unsafe blocks of this crate are here.
+//! `recvmmsg` with `UDP_GRO`, `sendmsg` with `UDP_SEGMENT` (udp(7)).
 
 use std::{
     cell::RefCell,
@@ -12,7 +12,7 @@ use std::{
 use socket2::{MsgHdr, SockAddr, SockRef};
 use tokio::net::UdpSocket;
 
-pub(super) const SENDS_RUNS: bool = true;
+pub(crate) const SENDS_RUNS: bool = true;
 
 /// Messages that one call takes; each may be a run of up to 64 datagrams.
 const BATCH: usize = MESSAGES as usize;
@@ -29,7 +29,7 @@ thread_local! {
 
 /// Lets the kernel hand over several datagrams of one sender as one message.
 #[expect(unsafe_code, reason = "no safe crate that we use has this option")]
-pub(super) fn join_received(socket: &UdpSocket) -> io::Result<()> {
+pub(crate) fn join_received(socket: &UdpSocket) -> io::Result<()> {
     let on: libc::c_int = 1;
     // SAFETY: the descriptor is open for as long as `socket` is borrowed; the option's value is an `int`, of which the
     // kernel reads the given length.
@@ -57,7 +57,7 @@ const fn socklen<T>() -> libc::socklen_t {
 struct Control([u8; CONTROL]);
 
 #[expect(unsafe_code, reason = "no safe crate that we use has this call without allocating for each")]
-pub(super) fn receive(
+pub(crate) fn receive(
     socket: &UdpSocket,
     named: bool,
     each: &mut impl FnMut(&[u8], SocketAddr),
@@ -158,7 +158,7 @@ fn address(name: &libc::sockaddr_in6) -> SocketAddr {
 }
 
 /// Sends `payload` as datagrams of `length` bytes, the last one perhaps shorter.
-pub(super) fn send_run(
+pub(crate) fn send_run(
     socket: &UdpSocket,
     payload: &[u8],
     length: usize,
@@ -196,12 +196,12 @@ const CONTROL_SEGMENT: usize = 2 * size_of::<usize>() + 2 * size_of::<libc::c_in
 
 /// Whether one datagram may pass where the run did not: it is too long for the path unless fragmented, or the device
 /// or the kernel cannot do it.
-pub(super) fn is_about_runs(error: &io::Error) -> bool {
+pub(crate) fn is_about_runs(error: &io::Error) -> bool {
     let about = [libc::EINVAL, libc::EMSGSIZE, libc::EOPNOTSUPP];
     is_about_all_runs(error) || error.raw_os_error().is_some_and(|code| about.contains(&code))
 }
 
 /// Whether no run will pass: the device cannot compute checksums.
-pub(super) fn is_about_all_runs(error: &io::Error) -> bool {
+pub(crate) fn is_about_all_runs(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EIO)
 }

@@ -1,11 +1,14 @@
-//! System calls that no safe library offers: the only unsafe code of the project.
-#![allow(unsafe_code, reason = "each block says why it is sound")]
+//! Options of TCP connections.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Sets how many bytes a TCP connection takes beyond those that it can send at once (`TCP_NOTSENT_LOWAT`).
-pub(crate) fn set_not_sent_low_water_mark(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
+/// Sets how many bytes a TCP connection takes beyond those that it can send at once (`TCP_NOTSENT_LOWAT`, tcp(7)).
+///
+/// # Errors
+/// The socket is none of TCP, or the system does not have the option.
+#[expect(unsafe_code, reason = "no safe crate that we use has this option")]
+pub fn set_not_sent_low_water_mark(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<u32>()).unwrap_or(4);
     // SAFETY: the descriptor is open, since it is borrowed from its owner; the pointer is to `length` bytes that live
     // until the call returns, and the kernel only reads them.
