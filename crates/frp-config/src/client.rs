@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::common::{
-    ApiMetadata, LogConfig, QuicOptions, TlsConfig, ValueSource, WebServerConfig, default_number,
-    default_text, seconds,
+    ApiMetadata, LogConfig, QuicOptions, TlsConfig, ValueSource, WEBSOCKET_PATH, WebServerConfig,
+    default_number, default_text, seconds,
 };
 use crate::load::Environment;
+use crate::no_proxy;
 use crate::raw::Value;
 use crate::table::{Decode, table};
 use crate::value::{Pairs, Secret};
@@ -77,7 +78,7 @@ impl ClientConfig {
         default_text(&mut self.nat_hole_stun_server, "stun.easyvoip.com:3478");
         default_text(&mut self.auth.method, "token");
         self.log.complete();
-        self.transport.complete(environment);
+        self.transport.complete(environment, &self.server_addr, self.server_port);
         self.web_server.complete();
         default_number(&mut self.udp_packet_size, 1500);
         default_number(&mut self.udp_max_sessions, 4096);
@@ -151,7 +152,8 @@ table! {
         dial_server_keepalive: i64 = "dialServerKeepalive" ("int64"),
         /// Address to dial from.
         connect_server_local_ip: String = "connectServerLocalIP",
-        /// Proxy on the way to the server. Default: the environment's `http_proxy`, in lower case only.
+        /// Proxy on the way to the server. Default: the environment's `http_proxy`, in lower case only, unless its
+        /// `no_proxy` or `NO_PROXY` names the server.
         proxy_url: Secret = "proxyURL",
         /// Work connections to keep ready. Default 1; 0 is not possible.
         pool_count: i64 = "poolCount",
@@ -174,17 +176,24 @@ table! {
         /// Multiplexed connections to the server, with `tcpMux`. Default 1, at most 64. A key of our own: upstream has
         /// one.
         tcp_mux_connections: i64 = own "tcpMuxConnections" ("int64"),
+        /// Path of the request that opens a websocket. Default `/~!frp`, which every server has. A key of our own.
+        websocket_path: String = own "websocketPath",
+        /// Host that the request for a websocket names, with its port where that matters. Default: the server's
+        /// address and port for protocol `websocket`, the name that TLS goes by for `wss`. A key of our own.
+        websocket_host: String = own "websocketHost",
     }
 }
 
 impl ClientTransportConfig {
     /// Fills in the defaults.
-    pub fn complete(&mut self, environment: &Environment) {
+    pub fn complete(&mut self, environment: &Environment, server_addr: &str, server_port: i64) {
         default_text(&mut self.protocol, "tcp");
         default_text(&mut self.wire_protocol, "v1");
         default_number(&mut self.dial_server_timeout, 10);
         default_number(&mut self.dial_server_keepalive, 7200);
-        if self.proxy_url.is_empty() {
+        let direct = no_proxy::covers(environment.get("no_proxy"), server_addr, server_port)
+            || no_proxy::covers(environment.get("NO_PROXY"), server_addr, server_port);
+        if self.proxy_url.is_empty() && !direct {
             self.proxy_url = environment.get("http_proxy").into();
         }
         default_number(&mut self.pool_count, 1);
@@ -197,6 +206,7 @@ impl ClientTransportConfig {
         self.tls.disable_custom_tls_first_byte.get_or_insert(true);
         default_number(&mut self.half_close_timeout, 60);
         default_number(&mut self.tcp_mux_connections, 1);
+        default_text(&mut self.websocket_path, WEBSOCKET_PATH);
     }
 
     /// Whether connections are multiplexed.

@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::table::table;
 use crate::value::{Pairs, Secret};
 
+/// Where a websocket is, unless `transport.websocketPath` says otherwise. Upstream `pkg/util/net/websocket.go`.
+pub(crate) const WEBSOCKET_PATH: &str = "/~!frp";
+
 /// Replaces an unset text by its default.
 pub(crate) fn default_text(text: &mut String, default: &str) {
     if text.is_empty() {

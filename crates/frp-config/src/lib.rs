@@ -28,6 +28,7 @@ pub mod feature;
 pub mod fuzzing;
 mod legacy;
 pub mod load;
+mod no_proxy;
 pub mod plugin;
 pub mod proxy;
 mod raw;

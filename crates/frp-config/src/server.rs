@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::common::{
-    ApiMetadata, LogConfig, QuicOptions, TlsConfig, ValueSource, WebServerConfig, default_number,
-    default_text, seconds,
+    ApiMetadata, LogConfig, QuicOptions, TlsConfig, ValueSource, WEBSOCKET_PATH, WebServerConfig,
+    default_number, default_text, seconds,
 };
 use crate::raw::Value;
 use crate::table::{Decode, table};
@@ -162,6 +162,8 @@ table! {
         /// Connections of one source address that have neither logged in nor named a run id; at the bound the oldest
         /// goes. Default 1024. A key of our own.
         max_pending_per_address: i64 = own "maxPendingPerAddress" ("int64"),
+        /// Another path, besides `/~!frp`, on which clients open a websocket. Default `/~!frp`. A key of our own.
+        websocket_path: String = own "websocketPath",
     }
 }
 
@@ -179,6 +181,7 @@ impl ServerTransportConfig {
         }
         default_number(&mut self.half_close_timeout, 60);
         default_number(&mut self.max_pending_per_address, 1024);
+        default_text(&mut self.websocket_path, WEBSOCKET_PATH);
     }
 
     /// Whether connections are multiplexed.

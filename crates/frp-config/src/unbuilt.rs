@@ -69,12 +69,14 @@ pub fn client(config: &ClientConfig) -> Findings {
     let mut findings = Findings::default();
     let transport = &config.transport;
     findings.stop(config.auth.method == "oidc", "auth.method = \"oidc\"");
-    findings.stop(transport.protocol != "tcp", format!("transport.protocol = \"{}\"", transport.protocol));
+    findings.stop(
+        matches!(transport.protocol.as_str(), "kcp" | "quic"),
+        format!("transport.protocol = \"{}\"", transport.protocol),
+    );
     findings.stop(
         transport.wire_protocol != "v1",
         format!("transport.wireProtocol = \"{}\"", transport.wire_protocol),
     );
-    findings.stop(!transport.proxy_url.is_empty(), "transport.proxyURL, or http_proxy in the environment,");
     findings.stop(!config.virtual_net.address.is_empty(), "virtualNet.address");
     findings.web_server(&config.web_server);
     findings
@@ -144,14 +146,13 @@ mod tests {
     #[test]
     fn doors_stop_the_program() {
         let mut config = ClientConfig::default();
-        config.complete(&[("http_proxy".to_owned(), "http://127.0.0.1:1".to_owned())].into_iter().collect());
+        config.complete(&Environment::default());
         config.transport.protocol = "kcp".to_owned();
         let texts: Vec<String> = client(&config).errors.iter().map(ToString::to_string).collect();
         assert_eq!(
             texts,
             [
                 "transport.protocol = \"kcp\" is not supported yet by this version",
-                "transport.proxyURL, or http_proxy in the environment, is not supported yet by this version",
             ]
         );
     }

@@ -16,6 +16,8 @@
 //! - [`keepalive`]: TCP keepalive as upstream's keys express it
 //! - [`mux`]: the socket below a session, and a mux stream as a stream
 //! - [`tls`]: both ends of TLS, with certificate checks as lenient and as strict as Go's
+//! - [`proxy`]: through a proxy to the server: http, https, socks5, ntlm
+//! - [`websocket`]: a byte stream in frames, with its handshake at both ends
 //! - [`open_files`]: the limit of open files, raised for us and given back to executed children
 //! - [`sd_notify`], [`signal`]: what a service manager and a terminal tell us and want to know
 //! - [`error_text`]: operating system errors in Go's words
@@ -23,11 +25,14 @@
 pub mod address;
 pub mod dial;
 pub mod error_text;
+mod http_response;
 pub mod keepalive;
 pub mod listen;
 pub mod mux;
 pub mod open_files;
+pub mod proxy;
 pub mod resolve;
 pub mod sd_notify;
 pub mod signal;
 pub mod tls;
+pub mod websocket;

@@ -38,6 +38,7 @@ mod verifier;
 
 pub use client::{ClientTls, ClientTlsOptions};
 pub use error::{TlsError, error_text};
+pub use files::system_authorities;
 pub use server::{ServerTls, ServerTlsOptions};
 
 /// The versions that both sides speak, Go's defaults since its release 1.18.

@@ -2,7 +2,9 @@
 //! (upstream `client/connector.go`).
 //!
 //! ```text
-//! TCP → [0x17] → [TLS] → [yamux] → stream
+//! tcp:       TCP → [proxy] → [0x17] → [TLS] → [yamux] → stream
+//! websocket: TCP → [proxy] → websocket → [0x17] → [TLS] → [yamux] → stream
+//! wss:       TCP → [proxy] → TLS → websocket → [yamux] → stream
 //! ```
 //!
 //! The control stream, work streams and visitor streams are all opened here and nowhere else.
@@ -17,10 +19,13 @@ use frp_net::address;
 use frp_net::dial::{DialError, DialOptions, dial_tcp};
 use frp_net::keepalive::Keepalive;
 use frp_net::mux;
+use frp_net::proxy::{Proxy, ProxyError};
 use frp_net::resolve::Resolver;
 use frp_net::tls::{ClientTls, ClientTlsOptions, TlsError, write_marker};
+use frp_net::websocket::{self, HandshakeError};
 use frp_stream::Stream;
 use thiserror::Error;
+use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -37,18 +42,31 @@ pub(crate) struct ConnectorOptions {
     pub(crate) host: String,
     /// `serverPort`.
     pub(crate) port: u16,
-    /// `transport.dialServerTimeout`; it bounds the TCP connection, and then the TLS handshake.
+    /// `transport.dialServerTimeout`; it bounds the TCP connection with the proxy's handshake, and then all others.
     pub(crate) dial_timeout: Duration,
     /// `transport.dialServerKeepalive`.
     pub(crate) keepalive: Keepalive,
     /// `transport.connectServerLocalIP`.
     pub(crate) local_ip: Option<IpAddr>,
-    /// With `transport.tls.enable`, its files and names.
+    /// `transport.proxyURL`.
+    pub(crate) proxy: Option<Proxy>,
+    /// With `transport.protocol` `websocket` or `wss`.
+    pub(crate) websocket: Option<WebSocketOptions>,
+    /// With `transport.tls.enable` or protocol `wss`, its files and names.
     pub(crate) tls: Option<ClientTlsOptions>,
     /// Announce TLS by the byte 0x17: `transport.tls.disableCustomTLSFirstByte = false`.
     pub(crate) custom_tls_first_byte: bool,
     /// With `transport.tcpMux`, how its session behaves.
     pub(crate) mux: Option<frp_mux::Config>,
+}
+
+/// The websocket to ask for.
+#[derive(Debug, Clone)]
+pub(crate) struct WebSocketOptions {
+    /// Whether TLS comes first, and nothing of frp's own follows within: protocol `wss`.
+    pub(crate) is_within_tls: bool,
+    /// What to ask for.
+    pub(crate) request: websocket::ClientOptions,
 }
 
 /// Why no stream to the server can be had.
@@ -60,12 +78,21 @@ pub enum ConnectError {
     /// No TCP connection.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// No way through the proxy.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// The server, or who stands before it, gives no websocket.
+    #[error(transparent)]
+    WebSocket(#[from] HandshakeError),
     /// The TLS handshake failed, or the connection broke while it ran.
     #[error(transparent)]
     Tls(io::Error),
     /// The server did not finish the TLS handshake in time.
     #[error("TLS handshake with the server: i/o timeout")]
     TlsTimeout,
+    /// The server did not finish the handshakes of websocket and TLS in time.
+    #[error("websocket handshake with the server: i/o timeout")]
+    WebSocketTimeout,
     /// The multiplexed connection gives no more streams.
     #[error(transparent)]
     Mux(#[from] OpenError),
@@ -136,7 +163,7 @@ impl Dialer {
         Ok(MuxSession { session, local, remote })
     }
 
-    /// One TCP connection, with TLS where that is on.
+    /// One TCP connection, with everything around it.
     async fn dial(&self) -> Result<ServerStream, ConnectError> {
         let options = &self.connector.options;
         let dial = DialOptions {
@@ -144,27 +171,63 @@ impl Dialer {
             keepalive: options.keepalive,
             local_ip: options.local_ip,
         };
-        let socket = dial_tcp(&self.connector.resolver, &options.host, options.port, &dial).await?;
-        if options.mux.is_some() {
-            mux::prepare(&socket);
-        }
-        let local = address::canonical(socket.local_addr().map_err(ConnectError::Tls)?);
-        let remote = address::canonical(socket.peer_addr().map_err(ConnectError::Tls)?);
-        let stream = match &self.tls {
-            Some(tls) => timeout(options.dial_timeout, self.secure(tls, socket.into()))
+        let resolver = &self.connector.resolver;
+        let (stream, [local, remote]) = match &options.proxy {
+            None => {
+                let socket = dial_tcp(resolver, &options.host, options.port, &dial).await?;
+                let addresses = self.prepare(&socket).map_err(ConnectError::Tls)?;
+                (socket.into(), addresses)
+            }
+            Some(proxy) => {
+                let prepare = |socket: &TcpStream| self.prepare(socket);
+                Box::pin(proxy.dial(resolver, &options.host, options.port, &dial, prepare)).await?
+            }
+        };
+        let stream = if self.tls.is_none() && options.websocket.is_none() {
+            stream
+        } else {
+            timeout(options.dial_timeout, Box::pin(self.handshakes(stream)))
                 .await
-                .map_err(|_| ConnectError::TlsTimeout)?
-                .map_err(ConnectError::Tls)?,
-            None => socket.into(),
+                .map_err(|_| match options.websocket {
+                    None => ConnectError::TlsTimeout,
+                    Some(_) => ConnectError::WebSocketTimeout,
+                })??
         };
         Ok(ServerStream { stream, local, remote })
     }
 
-    async fn secure(&self, tls: &ClientTls, mut stream: Stream) -> io::Result<Stream> {
-        if self.connector.options.custom_tls_first_byte {
-            write_marker(&mut stream).await?;
+    /// Prepares a socket for what comes on it, and gives its addresses.
+    fn prepare(&self, socket: &TcpStream) -> io::Result<[SocketAddr; 2]> {
+        if self.connector.options.mux.is_some() {
+            mux::prepare(socket);
         }
-        tls.connect(stream).await
+        let local = socket.local_addr()?;
+        let remote = socket.peer_addr()?;
+        Ok([local, remote].map(address::canonical))
+    }
+
+    /// TLS and websocket, in the order of the protocol.
+    async fn handshakes(&self, stream: Stream) -> Result<Stream, ConnectError> {
+        match &self.connector.options.websocket {
+            None => self.secure(stream, true).await,
+            Some(options) if options.is_within_tls => {
+                let stream = self.secure(stream, false).await?;
+                Ok(websocket::connect(stream, &options.request).await?)
+            }
+            Some(options) => {
+                let stream = websocket::connect(stream, &options.request).await?;
+                self.secure(stream, true).await
+            }
+        }
+    }
+
+    /// TLS, where that is on; behind the first byte of frp's own where that may be.
+    async fn secure(&self, mut stream: Stream, may_mark: bool) -> Result<Stream, ConnectError> {
+        let Some(tls) = &self.tls else { return Ok(stream) };
+        if may_mark && self.connector.options.custom_tls_first_byte {
+            write_marker(&mut stream).await.map_err(ConnectError::Tls)?;
+        }
+        tls.connect(stream).await.map_err(ConnectError::Tls)
     }
 }
 
@@ -215,6 +278,8 @@ impl MuxConnection {
             dial_timeout: OPEN_TIMEOUT,
             keepalive: Keepalive::default(),
             local_ip: None,
+            proxy: None,
+            websocket: None,
             tls: None,
             custom_tls_first_byte: false,
             mux: None,

@@ -7,11 +7,14 @@ use frp_auth::token_source::{self, TokenSource, TokenSourceError};
 use frp_auth::{ClientAuth, Scopes, Token};
 use frp_config::common::ValueSource;
 use frp_config::{ClientConfig, ProxyConfig, VisitorConfig, unbuilt};
+use frp_net::address::join_host_port;
 use frp_net::dial;
 use frp_net::keepalive::Keepalive;
 use frp_net::open_files;
+use frp_net::proxy::{Proxy, ProxyError};
 use frp_net::resolve::Resolver;
 use frp_net::tls::ClientTlsOptions;
+use frp_net::websocket;
 use frp_proto::crypto::key;
 use frp_stream::relay::RelayOptions;
 use thiserror::Error;
@@ -19,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::client::{Client, ClientOptions};
-use crate::connector::{Connector, ConnectorOptions};
+use crate::connector::{Connector, ConnectorOptions, WebSocketOptions};
 use crate::proxy::{Common, ProxySpec};
 use crate::visitor::{self, VisitorSpec};
 
@@ -51,6 +54,9 @@ pub enum SetupError {
     /// `auth.tokenSource` names neither a file nor a program; the configuration's checks refuse that before.
     #[error("failed to resolve auth.tokenSource: unsupported value source type: {0}")]
     NoTokenSource(String),
+    /// `transport.proxyURL` is none.
+    #[error("transport.proxyURL: {0}")]
+    Proxy(#[from] ProxyError),
     /// A number of the configuration is out of range.
     #[error("{key}: {value} is out of range")]
     OutOfRange {
@@ -157,7 +163,9 @@ async fn connector_options(
         dial_timeout: transport.dial_server_timeout().unwrap_or(DIAL_TIMEOUT),
         keepalive: Keepalive::from_seconds(transport.dial_server_keepalive),
         local_ip,
-        tls: transport.tls.enable().then(|| tls_options(common)),
+        proxy: Proxy::parse(transport.proxy_url.expose())?,
+        websocket: websocket_options(common),
+        tls: (transport.tls.enable() || transport.protocol == "wss").then(|| tls_options(common)),
         custom_tls_first_byte: !transport.tls.disable_custom_tls_first_byte(),
         mux: transport.tcp_mux().then(|| frp_mux::Config {
             keepalive_interval: transport.tcp_mux_keepalive_interval(),
@@ -166,6 +174,24 @@ async fn connector_options(
             ..frp_mux::Config::default()
         }),
     })
+}
+
+/// What to ask for with protocol `websocket` and `wss`. Without a session on it, pings keep the connection alive.
+fn websocket_options(common: &ClientConfig) -> Option<WebSocketOptions> {
+    let transport = &common.transport;
+    let is_within_tls = match transport.protocol.as_str() {
+        "websocket" => false,
+        "wss" => true,
+        _ => return None,
+    };
+    let host = match transport.websocket_host.as_str() {
+        "" if is_within_tls => tls_options(common).server_name,
+        "" => join_host_port(&common.server_addr, u16::try_from(common.server_port).unwrap_or_default()),
+        host => host.to_owned(),
+    };
+    let ping = (!transport.tcp_mux()).then_some(websocket::PING_INTERVAL);
+    let request = websocket::ClientOptions { path: transport.websocket_path.clone(), host, ping };
+    Some(WebSocketOptions { is_within_tls, request })
 }
 
 fn tls_options(common: &ClientConfig) -> ClientTlsOptions {

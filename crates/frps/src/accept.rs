@@ -1,7 +1,7 @@
 //! Connections on `bindPort`, from accept to their first message.
 //!
 //! The accept loop only starts a task per connection and waits for no byte of any peer. That task finds out what the
-//! connection is (TLS or plain), unwraps TLS, and hands it to [`crate::mux`] or straight to
+//! connection is (TLS, websocket or plain), unwraps that, and hands it to [`crate::mux`] or straight to
 //! [`crate::first_message`]. All of it shares one deadline, counted from accept. Where a port for users is that of the
 //! clients as well, the first bytes also tell users from clients.
 
@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use frp_net::address::canonical;
 use frp_net::listen::accept;
+use frp_net::websocket::{self, HandshakeError};
 use frp_proto::limits::SNIFF_LEN;
 use frp_proto::sniff::{ConnectionStart, connection_start};
 use frp_stream::Stream;
@@ -24,6 +25,7 @@ use tracing::{trace, warn};
 
 use crate::core::Core;
 use crate::pending::Slot;
+use crate::vhost::https::Routed;
 use crate::{first_message, mux, vhost};
 
 /// From accept to the end of the first message, with TLS and mux in between. Upstream `server/service.go`,
@@ -89,8 +91,8 @@ enum PrepareError {
     /// Closed without a byte, as port checks do.
     #[error("EOF")]
     Nothing,
-    #[error("websocket is not supported by this server yet")]
-    WebSocket,
+    #[error(transparent)]
+    WebSocket(#[from] HandshakeError),
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
@@ -115,6 +117,7 @@ async fn connection(core: Arc<Core>, tcp: TcpStream, peer: SocketAddr, slot: Slo
     if core.settings.mux.is_some() {
         frp_net::mux::prepare(&tcp);
     }
+    let local = canonical(local);
     let prepared = tokio::select! {
         biased;
         () = core.stop.cancelled() => return,
@@ -122,24 +125,34 @@ async fn connection(core: Arc<Core>, tcp: TcpStream, peer: SocketAddr, slot: Slo
         // Boxed: a mux session lives on in this task and needs no room for its handshake.
         prepared = timeout_at(deadline, Box::pin(prepare(&core, tcp))) => prepared,
     };
-    let local = canonical(local);
-    let stream = match prepared {
-        Ok(Ok(Prepared::Frp(stream))) => stream,
-        Ok(Ok(Prepared::Http(stream))) => {
-            drop(slot);
-            return Box::pin(vhost::http::user(core, stream, peer)).await;
-        }
+    let prepared = match prepared {
         Ok(Ok(Prepared::Https(stream))) => {
             let routed = tokio::select! {
                 biased;
-                () = core.stop.cancelled() => None,
-                () = slot.evicted() => None,
+                () = core.stop.cancelled() => return,
+                () = slot.evicted() => return,
                 routed = Box::pin(vhost::https::route(&core, stream)) => routed,
             };
-            if let Some((proxy, stream)) = routed {
-                proxy.serve_user(stream, peer, local);
+            let stream = match routed {
+                None => return,
+                Some(Routed::User(proxy, stream)) => return proxy.serve_user(stream, peer, local),
+                // A websocket within TLS, perhaps.
+                Some(Routed::Unknown(stream)) => stream,
+            };
+            tokio::select! {
+                biased;
+                () = core.stop.cancelled() => return,
+                () = slot.evicted() => return,
+                prepared = timeout_at(deadline, Box::pin(within_tls(&core, stream))) => prepared,
             }
-            return;
+        }
+        prepared => prepared,
+    };
+    let stream = match prepared {
+        Ok(Ok(Prepared::Frp(stream) | Prepared::Https(stream))) => stream,
+        Ok(Ok(Prepared::Http(stream))) => {
+            drop(slot);
+            return Box::pin(vhost::http::user(core, stream, peer)).await;
         }
         Ok(Err(error @ PrepareError::NotTls)) => {
             return warn!("checkAndEnableTLSServerConnWithTimeout error: {error}");
@@ -168,37 +181,87 @@ enum Prepared {
     Https(Stream),
 }
 
-/// Unwraps what the first bytes announce.
+/// Unwraps what the first bytes announce: TLS, a websocket, or one within the other, either way round.
 async fn prepare(core: &Core, tcp: TcpStream) -> Result<Prepared, PrepareError> {
     let mut stream = Stream::from(tcp);
-    let (start, bytes) = sniff(&mut stream).await?;
-    if start == ConnectionStart::Tls && core.settings.shares_https {
-        return Ok(Prepared::Https(stream.with_prefix(bytes)));
-    }
-    if start == ConnectionStart::Http && core.settings.shares_http {
-        return Ok(Prepared::Http(stream.with_prefix(bytes)));
-    }
-    trace!("start check TLS connection...");
-    let custom = start == ConnectionStart::TlsMarked;
-    let is_tls = custom || start == ConnectionStart::Tls;
-    let stream = match start {
-        ConnectionStart::TlsMarked => core.tls.accept(stream.with_prefix(bytes.slice(1..))).await?,
-        ConnectionStart::Tls => core.tls.accept(stream.with_prefix(bytes)).await?,
-        ConnectionStart::WebSocket => return Err(PrepareError::WebSocket),
-        ConnectionStart::Http | ConnectionStart::V2 | ConnectionStart::Plain if core.settings.force_tls => {
-            return Err(PrepareError::NotTls);
+    let (start, bytes) = sniff(&mut stream, core).await?;
+    let stream = stream.with_prefix(bytes);
+    match start {
+        Start::Is(ConnectionStart::Tls) if core.settings.shares_https => Ok(Prepared::Https(stream)),
+        Start::Is(ConnectionStart::Http) if core.settings.shares_http => Ok(Prepared::Http(stream)),
+        Start::WebSocket => {
+            let mut stream = upgrade(core, stream).await?;
+            let (start, bytes) = sniff(&mut stream, core).await?;
+            let (stream, _) = secure(core, stream.with_prefix(bytes), start).await?;
+            Ok(Prepared::Frp(stream))
         }
-        ConnectionStart::Http | ConnectionStart::V2 | ConnectionStart::Plain => stream.with_prefix(bytes),
-    };
-    trace!("check TLS connection success, isTLS: {is_tls} custom: {custom} internal: false");
-    Ok(Prepared::Frp(stream))
+        start => {
+            let (mut stream, is_tls) = secure(core, stream, start).await?;
+            if !is_tls {
+                return Ok(Prepared::Frp(stream));
+            }
+            let (start, bytes) = sniff(&mut stream, core).await?;
+            let stream = stream.with_prefix(bytes);
+            Ok(Prepared::Frp(if start == Start::WebSocket { upgrade(core, stream).await? } else { stream }))
+        }
+    }
 }
 
-/// Reads until the first bytes tell what the connection is; ten always do.
-async fn sniff(stream: &mut Stream) -> Result<(ConnectionStart, Bytes), PrepareError> {
+/// A websocket within TLS on a port where anything else within TLS is for https proxies.
+async fn within_tls(core: &Core, stream: Stream) -> Result<Prepared, PrepareError> {
+    let mut stream = core.tls.accept(stream).await?;
+    let (start, bytes) = sniff(&mut stream, core).await?;
+    if start != Start::WebSocket {
+        return Err(HandshakeError::NotWebSocket.into());
+    }
+    Ok(Prepared::Frp(upgrade(core, stream.with_prefix(bytes)).await?))
+}
+
+/// The handshake of a websocket. Below a session, that keeps the connection alive.
+async fn upgrade(core: &Core, stream: Stream) -> Result<Stream, PrepareError> {
+    let ping = core.settings.mux.is_none().then_some(websocket::PING_INTERVAL);
+    let own = core.settings.websocket_path.as_deref().unwrap_or(websocket::PATH);
+    Ok(websocket::accept(stream, &[websocket::PATH, own], ping).await?)
+}
+
+/// Unwraps TLS, if the first bytes announce it, and says whether they did.
+async fn secure(core: &Core, stream: Stream, start: Start) -> Result<(Stream, bool), PrepareError> {
+    trace!("start check TLS connection...");
+    let custom = start == Start::Is(ConnectionStart::TlsMarked);
+    let is_tls = custom || start == Start::Is(ConnectionStart::Tls);
+    if !is_tls && core.settings.force_tls {
+        return Err(PrepareError::NotTls);
+    }
+    let stream = match is_tls {
+        true => core.tls.accept(if custom { without_marker(stream).await? } else { stream }).await?,
+        false => stream,
+    };
+    trace!("check TLS connection success, isTLS: {is_tls} custom: {custom} internal: false");
+    Ok((stream, is_tls))
+}
+
+async fn without_marker(mut stream: Stream) -> Result<Stream, PrepareError> {
+    stream.read_u8().await?;
+    Ok(stream)
+}
+
+/// What a connection is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// A request for a path on which a websocket may be opened.
+    WebSocket,
+    /// Anything else.
+    Is(ConnectionStart),
+}
+
+/// Reads until the first bytes tell what the connection is; ten always do, but where another path has to be looked
+/// for.
+async fn sniff(stream: &mut Stream, core: &Core) -> Result<(Start, Bytes), PrepareError> {
+    let own = core.settings.websocket_path.as_deref();
+    let wanted = own.map_or(SNIFF_LEN, |own| SNIFF_LEN.max(METHOD.len() + own.len() + 1));
     let mut bytes = Vec::with_capacity(SNIFF_LEN);
     loop {
-        let room = SNIFF_LEN.saturating_sub(bytes.len()) as u64;
+        let room = wanted.saturating_sub(bytes.len()) as u64;
         if (&mut *stream).take(room).read_buf(&mut bytes).await? == 0 {
             return Err(if bytes.is_empty() {
                 PrepareError::Nothing
@@ -206,8 +269,49 @@ async fn sniff(stream: &mut Stream) -> Result<(ConnectionStart, Bytes), PrepareE
                 std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "EOF").into()
             });
         }
-        if let Some(start) = connection_start(&bytes) {
-            return Ok((start, bytes.into()));
+        match own.map_or(Some(false), |own| asks_for(&bytes, own)) {
+            Some(true) => return Ok((Start::WebSocket, bytes.into())),
+            Some(false) => match connection_start(&bytes) {
+                Some(ConnectionStart::WebSocket) => return Ok((Start::WebSocket, bytes.into())),
+                Some(start) => return Ok((Start::Is(start), bytes.into())),
+                None => {}
+            },
+            None => {}
+        }
+    }
+}
+
+const METHOD: &[u8] = b"GET ";
+
+/// Whether a request is for this path, as far as its bytes tell.
+fn asks_for(bytes: &[u8], path: &str) -> Option<bool> {
+    let mut bytes = bytes.iter();
+    for expected in METHOD.iter().chain(path.as_bytes()) {
+        if bytes.next()? != expected {
+            return Some(false);
+        }
+    }
+    Some(matches!(bytes.next()?, b' ' | b'?'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_our_own_is_told_as_early_as_possible() {
+        for (bytes, expected) in [
+            ("", None),
+            ("G", None),
+            ("P", Some(false)),
+            ("GET /", None),
+            ("GET /own", None),
+            ("GET /own ", Some(true)),
+            ("GET /own?a", Some(true)),
+            ("GET /owner", Some(false)),
+            ("GET /x", Some(false)),
+        ] {
+            assert_eq!(asks_for(bytes.as_bytes(), "/own"), expected, "{bytes}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use frp_config::ServerConfig;
 use frp_config::value::PortsRange;
 use frp_net::keepalive::Keepalive;
+use frp_net::websocket;
 
 /// Resolved settings. Each says the key it comes from.
 #[derive(Debug, Clone)]
@@ -49,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) shares_http: bool,
     /// Whether `vhostHTTPSPort` is the port of the clients, too. Upstream `server/service.go`.
     pub(crate) shares_https: bool,
+    /// `transport.websocketPath`, where it is another path than every server has.
+    pub(crate) websocket_path: Option<String>,
     /// `allowPorts` as inclusive ranges; empty allows all.
     pub(crate) allow_ports: Vec<(u16, u16)>,
     /// The whole configuration, for the checks of new proxies.
@@ -101,6 +104,8 @@ impl Settings {
             tcpmux_port: port(config.tcpmux_http_connect_port),
             shares_http: shares(config.vhost_http_port),
             shares_https: shares(config.vhost_https_port),
+            websocket_path: Some(transport.websocket_path.clone())
+                .filter(|path| !path.is_empty() && path != websocket::PATH),
             allow_ports: config.allow_ports.iter().map(range).collect(),
             config: config.clone(),
         }

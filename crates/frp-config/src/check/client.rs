@@ -91,6 +91,14 @@ fn transport(config: &ClientTransportConfig, findings: &mut Findings) -> Vec<Str
         ["v1", "v2"].contains(&config.wire_protocol.as_str()),
         "invalid transport.wireProtocol, optional values are [v1 v2]",
     );
+    findings.require(
+        super::is_path(&config.websocket_path),
+        "invalid transport.websocketPath, it must be a path that begins with /",
+    );
+    findings.require(
+        config.websocket_host.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/'),
+        "invalid transport.websocketHost, it must be a host with or without a port",
+    );
     if config.tls.enable() {
         return Vec::new();
     }

@@ -12,6 +12,11 @@ pub use server::server;
 
 use crate::common::{LogConfig, WebServerConfig};
 
+/// Whether a request can name this path, and a server can compare it byte by byte.
+fn is_path(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte))
+}
+
 /// What is wrong with a configuration: one text, or several joined by newlines, exactly as upstream prints them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

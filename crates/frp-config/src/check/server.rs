@@ -15,6 +15,10 @@ pub fn server(config: &ServerConfig, allowed: &UnsafeFeatures) -> Result<(), Che
     auth::server(&config.auth, allowed, &mut findings);
     findings.note(log(&config.log));
     findings.note(web_server(&config.web_server));
+    findings.require(
+        super::is_path(&config.transport.websocket_path),
+        "invalid transport.websocketPath, it must be a path that begins with /",
+    );
     for (number, path) in [
         (config.bind_port, "bindPort"),
         (config.kcp_bind_port, "kcpBindPort"),

@@ -70,6 +70,8 @@ fn transport(reader: Reader<'_>, config: &mut ClientConfig) {
     reader.text("tls_server_name", &mut tls.config.server_name);
     reader.number("half_close_timeout", &mut transport.half_close_timeout);
     reader.number("tcp_mux_connections", &mut transport.tcp_mux_connections);
+    reader.text("websocket_path", &mut transport.websocket_path);
+    reader.text("websocket_host", &mut transport.websocket_host);
 }
 
 /// What upstream checks before it looks at the proxies. The result are the lines that it prints meanwhile.

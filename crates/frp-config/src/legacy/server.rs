@@ -100,6 +100,7 @@ fn transport(reader: Reader<'_>, config: &mut ServerConfig) {
     reader.text("tls_trusted_ca_file", &mut transport.tls.config.trusted_ca_file);
     reader.number("half_close_timeout", &mut transport.half_close_timeout);
     reader.number("max_pending_per_address", &mut transport.max_pending_per_address);
+    reader.text("websocket_path", &mut transport.websocket_path);
 }
 
 fn limits(reader: Reader<'_>, config: &mut ServerConfig) {

@@ -30,6 +30,29 @@ pub(super) fn authorities(path: &Path) -> Result<Vec<Certificate>, TlsError> {
     Ok(authorities)
 }
 
+/// Where systems keep the authorities that they trust, one file each. Those of Go's `crypto/x509/root_linux.go` and its
+/// like.
+const SYSTEM_FILES: [&str; 7] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/usr/local/share/certs/ca-root-nss.crt",
+];
+
+/// The file of the system's authorities, for [`super::ClientTlsOptions::trusted_ca_file`]: that of `SSL_CERT_FILE` in the
+/// environment, or the first that is there. Where there is none, the most usual name, which the error then names.
+#[must_use]
+pub fn system_authorities() -> String {
+    if let Some(file) = std::env::var("SSL_CERT_FILE").ok().filter(|file| !file.is_empty()) {
+        return file;
+    }
+    let found = SYSTEM_FILES.into_iter().find(|file| Path::new(file).exists());
+    found.or(SYSTEM_FILES.first().copied()).unwrap_or_default().to_owned()
+}
+
 /// A certificate, with those of its issuers if the file has them, and its key.
 pub(super) fn certified_key(
     certificate_file: &Path,

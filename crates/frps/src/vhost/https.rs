@@ -65,13 +65,21 @@ async fn connection(core: Arc<Core>, stream: Stream, peer: SocketAddr, local: So
         routed = Box::pin(route(&core, stream)) => routed,
     };
     drop(core);
-    if let Some((proxy, stream)) = routed {
+    if let Some(Routed::User(proxy, stream)) = routed {
         proxy.serve(stream, peer, local).await;
     }
 }
 
-/// Finds the proxy that a user wants, and gives it back with the user as it came. Others are refused.
-pub(crate) async fn route(core: &Core, mut stream: Stream) -> Option<(Arc<Proxy>, Stream)> {
+/// Whose a connection is, which goes on as it came.
+pub(crate) enum Routed {
+    /// A user of this proxy.
+    User(Arc<Proxy>, Stream),
+    /// Nobody has the name that it asks for; as the port is the clients', too, it may be one of them.
+    Unknown(Stream),
+}
+
+/// Finds the proxy that a user wants. Who wants none is refused, unless it may be a client.
+pub(crate) async fn route(core: &Core, mut stream: Stream) -> Option<Routed> {
     let (hello, bytes) = match timeout(PEEK_TIMEOUT, peek(&mut stream)).await {
         Ok(Ok(peeked)) => peeked,
         Ok(Err(error)) => {
@@ -86,13 +94,16 @@ pub(crate) async fn route(core: &Core, mut stream: Stream) -> Option<(Arc<Proxy>
     let name = hello.server_name.escape_ascii();
     let Some(host) = core.https.find(Query { host: &hello.server_name, ..Query::default() }) else {
         debug!("http request for host [{name}] path [] httpUser [] not found");
+        if core.settings.shares_https && hello.is_modern {
+            return Some(Routed::Unknown(stream.with_prefix(bytes)));
+        }
         let alert = if hello.is_modern { &UNRECOGNIZED_NAME } else { &PROTOCOL_VERSION };
         Box::pin(farewell::say(stream, alert)).await;
         return None;
     };
     let proxy = host.next()?;
     debug!(parent: proxy.span(), "new request host [{name}] path [] httpUser []");
-    Some((proxy, stream.with_prefix(bytes)))
+    Some(Routed::User(proxy, stream.with_prefix(bytes)))
 }
 
 /// Reads until the hello is whole, and gives back every byte of it and behind it.
