@@ -22,8 +22,9 @@ const VERSION_TOO_HIGH: u8 = 0x10;
 const HANDSHAKE_HEADER_LEN: usize = 4;
 /// Type of the handshake message that is a ClientHello.
 const CLIENT_HELLO: u8 = 1;
-/// Numbers of extensions, RFC 6066 3 and RFC 8446 4.2.1.
+/// Numbers of extensions, RFC 6066 3, RFC 7301 3.1 and RFC 8446 4.2.1.
 const SERVER_NAME: u16 = 0;
+const PROTOCOLS: u16 = 16;
 const SUPPORTED_VERSIONS: u16 = 43;
 /// Type of a name that is a host's.
 const HOST_NAME: u8 = 0;
@@ -61,6 +62,8 @@ pub struct ClientHello {
     pub server_name: Vec<u8>,
     /// Whether the client offers TLS 1.2 or 1.3, which says how it has to be refused.
     pub is_modern: bool,
+    /// Whether the client says what it will speak within TLS (ALPN), as users' programs do and frp's clients don't.
+    pub names_protocols: bool,
 }
 
 /// Reads a ClientHello from bytes as they come.
@@ -146,7 +149,11 @@ fn whole(message: &[u8]) -> Result<Option<ClientHello>, HelloError> {
 fn parse(hello: &[u8]) -> Result<ClientHello, HelloError> {
     let mut body = Reader(hello);
     let (version, extensions) = body.client_hello().ok_or(HelloError::Malformed)?;
-    let mut found = ClientHello { server_name: Vec::new(), is_modern: version >= TLS_1_2 };
+    let mut found = ClientHello {
+        server_name: Vec::new(),
+        is_modern: version >= TLS_1_2,
+        names_protocols: false,
+    };
     let mut seen = Vec::new();
     let mut rest = Reader(extensions);
     while !rest.is_empty() {
@@ -154,6 +161,7 @@ fn parse(hello: &[u8]) -> Result<ClientHello, HelloError> {
         seen.push(kind);
         match kind {
             SERVER_NAME => found.server_name = server_name(data).ok_or(HelloError::Name)?,
+            PROTOCOLS => found.names_protocols = true,
             SUPPORTED_VERSIONS => found.is_modern = offers_modern(data).unwrap_or(found.is_modern),
             _ => {}
         }

@@ -20,24 +20,13 @@ async fn a_method_of_authentication_that_is_not_built_stops_the_program() {
 #[tokio::test]
 async fn a_transport_that_is_not_built_stops_the_program() {
     let frps = Frps::start().await;
-    for protocol in ["kcp", "quic", "websocket", "wss"] {
+    for protocol in ["kcp", "quic"] {
         let text = Text::with_token(&frps).line(&format!("transport.protocol = \"{protocol}\""));
         let expected = format!("transport.protocol = \"{protocol}\" is not supported yet by this version");
         assert_eq!(refused(text).await, expected);
     }
     let v2 = Text::with_token(&frps).line("transport.wireProtocol = \"v2\"");
     assert_eq!(refused(v2).await, "transport.wireProtocol = \"v2\" is not supported yet by this version");
-}
-
-#[tokio::test]
-async fn a_proxy_on_the_way_stops_the_program() {
-    const TEXT: &str =
-        "transport.proxyURL, or http_proxy in the environment, is not supported yet by this version";
-    let frps = Frps::start().await;
-    let text = Text::with_token(&frps).line("transport.proxyURL = \"socks5://127.0.0.1:1\"");
-    assert_eq!(refused(text).await, TEXT);
-    let setup = Text::with_token(&frps).setup_in(&[("http_proxy", "http://127.0.0.1:1")]);
-    assert_eq!(Frpc::start(setup).end().await.unwrap_err(), TEXT);
 }
 
 #[tokio::test]

@@ -16,4 +16,5 @@ mod tls;
 mod tokens;
 mod udp;
 mod visitors;
+mod ways;
 mod work_conns;

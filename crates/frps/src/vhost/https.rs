@@ -94,7 +94,7 @@ pub(crate) async fn route(core: &Core, mut stream: Stream) -> Option<Routed> {
     let name = hello.server_name.escape_ascii();
     let Some(host) = core.https.find(Query { host: &hello.server_name, ..Query::default() }) else {
         debug!("http request for host [{name}] path [] httpUser [] not found");
-        if core.settings.shares_https && hello.is_modern {
+        if core.settings.shares_https && hello.is_modern && !hello.names_protocols {
             return Some(Routed::Unknown(stream.with_prefix(bytes)));
         }
         let alert = if hello.is_modern { &UNRECOGNIZED_NAME } else { &PROTOCOL_VERSION };

@@ -14,4 +14,5 @@ mod support;
 mod udp;
 mod vhosts;
 mod visitors;
+mod websockets;
 mod work_conns;

@@ -55,9 +55,18 @@ fn member(kind: &str, name: &str, domain: &str, key: &str) -> NewProxy {
 
 /// A ClientHello of TLS 1.2 that asks for `name`.
 fn hello(name: &str) -> Vec<u8> {
+    hello_with(name, &[])
+}
+
+/// The same of a program that says that it will speak HTTP.
+fn browser_hello(name: &str) -> Vec<u8> {
+    hello_with(name, b"\0\x10\0\x0b\0\x09\x08http/1.1")
+}
+
+fn hello_with(name: &str, more: &[u8]) -> Vec<u8> {
     let long = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
     let list = [&[0][..], &long(name.as_bytes())].concat();
-    let extensions = long(&[&[0, 0][..], &long(&long(&list))].concat());
+    let extensions = long(&[&[0, 0][..], &long(&long(&list)), more].concat());
     let body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0], &extensions].concat();
     let message = [&[1, 0][..], &long(&body)].concat();
     [&[0x16, 3, 1][..], &long(&message)].concat()
@@ -302,7 +311,7 @@ async fn clients_and_users_of_http_and_https_share_a_port() {
     let (mut work, started) = client.serve().await;
     assert_eq!((started.proxy_name.as_str(), started.dst_port), ("a", port));
     assert_eq!(take(&mut work, hello.len()).await, hello);
-    let mut stranger = sends(port, self::hello("b.test")).await;
+    let mut stranger = sends(port, browser_hello("b.test")).await;
     assert_eq!(rest(&mut stranger).await, UNRECOGNIZED_NAME);
     let mut plain = sends(port, "GET / HTTP/1.1\r\nHost: b.test\r\nConnection: close\r\n\r\n").await;
     assert!(rest(&mut plain).await.starts_with(b"HTTP/1.1 404 "));

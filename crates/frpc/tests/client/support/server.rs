@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use frp_mux::{Config, MuxStream};
-use frp_net::tls::{ServerTls, accept_by_first_byte};
+use frp_net::tls::{ServerTls, ServerTlsOptions, accept_by_first_byte};
+use frp_net::websocket;
 use frp_proto::crypto::{Key, key};
 use frp_proto::exchange::Channel;
 use frp_proto::exchange::server::{FirstMessage, LoginReply, ServerAccept};
@@ -26,6 +27,8 @@ pub(crate) struct Frps {
     listener: TcpListener,
     tls: Option<ServerTls>,
     mux: Option<Mux>,
+    /// The path of a websocket, and TLS within it.
+    websocket: Option<(&'static str, Option<ServerTls>)>,
     token: String,
 }
 
@@ -45,7 +48,7 @@ impl Frps {
     /// As [`Frps::start`] at an address that was another server's before.
     pub(crate) async fn on(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
-        Self { listener, tls: None, mux: None, token: TOKEN.to_owned() }
+        Self { listener, tls: None, mux: None, websocket: None, token: TOKEN.to_owned() }
     }
 
     /// Streams come multiplexed.
@@ -56,6 +59,13 @@ impl Frps {
     /// Connections are encrypted.
     pub(crate) async fn start_tls(tls: ServerTls) -> Self {
         Self { tls: Some(tls), ..Self::start().await }
+    }
+
+    /// Streams come over websockets, within which TLS may have to follow.
+    pub(crate) fn over_websocket(mut self, path: &'static str, tls: bool) -> Self {
+        let tls = tls.then(|| ServerTls::new(&ServerTlsOptions::default()).unwrap());
+        self.websocket = Some((path, tls));
+        self
     }
 
     /// Expects another token.
@@ -86,7 +96,13 @@ impl Frps {
         let (socket, _) = soon(self.listener.accept()).await.unwrap();
         socket.set_nodelay(true).unwrap();
         let stream = Stream::from(socket);
-        match &self.tls {
+        let stream = match &self.tls {
+            Some(tls) => soon(accept_by_first_byte(stream, tls, true)).await.unwrap().0,
+            None => stream,
+        };
+        let Some((path, tls)) = &self.websocket else { return stream };
+        let stream = soon(websocket::accept(stream, &[*path], None)).await.unwrap();
+        match tls {
             Some(tls) => soon(accept_by_first_byte(stream, tls, true)).await.unwrap().0,
             None => stream,
         }
