@@ -309,7 +309,7 @@ mod tests {
     }
 
     fn name(server_name: &str) -> ClientHello {
-        ClientHello { server_name: server_name.as_bytes().to_vec(), is_modern: true }
+        ClientHello { server_name: server_name.as_bytes().to_vec(), is_modern: true, names_protocols: false }
     }
 
     #[test]

@@ -14,9 +14,8 @@ const FIRST_MESSAGE_TIMEOUT: u64 = 10;
 #[tokio::test]
 async fn rubbish_is_closed() {
     let frps = Frps::start().await;
-    let starts: [&[u8]; 6] = [
+    let starts: [&[u8]; 5] = [
         b"GET / HTTP/1.1\r\n\r\n",
-        b"GET /~!frp HTTP/1.1\r\n\r\n",
         b"FRP\0\x02\r\n........",
         &[0; 32],
         b"o\xff\xff\xff\xff\xff\xff\xff\xff{}",
