@@ -8,10 +8,11 @@ rank() {
   case "$1" in
     frp-proto | frp-template | frp-log) echo 0 ;;
     frp-mux | frp-stream | frp-auth) echo 1 ;;
-    frp-net | frp-http) echo 2 ;;
-    frp-config) echo 3 ;;
-    frp-cli) echo 4 ;;
-    frps | frpc) echo 5 ;;
+    frp-http) echo 2 ;;
+    frp-net) echo 3 ;;
+    frp-config) echo 4 ;;
+    frp-cli) echo 5 ;;
+    frps | frpc) echo 6 ;;
     *) echo 9 ;;
   esac
 }

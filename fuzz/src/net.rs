@@ -1,10 +1,15 @@
 //! Targets for `frp-net`.
 
 use frp_net::address;
+use frp_net::proxy::Proxy;
 use frp_net::resolve::Resolver;
 use frp_net::tls::fuzzing;
+use frp_net::websocket::{self, Decoder, End, Header, Opcode, PATH, Role, WebSocket, apply_mask};
+use frp_stream::Stream;
+use tokio::io::AsyncReadExt;
 
-use crate::pieces::ready;
+use crate::mutate::Random;
+use crate::pieces::{Cut, Script, ready};
 use crate::{Target, seeds};
 
 /// The targets of this module.
@@ -14,6 +19,10 @@ pub fn targets() -> Vec<Target> {
         Target::new("net_pem", net_pem, files),
         Target::new("net_certificate", net_certificate, certificates),
         Target::new("net_address", net_address, addresses),
+        Target::new("websocket_frame", websocket_frame, frames),
+        Target::new("websocket_stream", websocket_stream, frames),
+        Target::new("websocket_request", websocket_request, requests),
+        Target::new("proxy_url", proxy_url, urls),
     ]
 }
 
@@ -96,4 +105,112 @@ pub fn net_address(data: &[u8]) {
     }
     let resolver = Resolver::with_server(&text);
     assert!(ready(resolver.lookup("192.0.2.1")).is_ok());
+}
+
+fn frame(opcode: Opcode, fin: bool, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
+    let (head, end) = Header { fin, opcode, mask, length: payload.len() as u64 }.encode();
+    let mut payload = payload.to_vec();
+    apply_mask(&mut payload, mask.unwrap_or_default());
+    [&head[..end], &payload].concat()
+}
+
+/// What either side sends.
+fn frames() -> Vec<Vec<u8>> {
+    let masks = [None, Some([1, 2, 3, 4])];
+    masks
+        .into_iter()
+        .map(|mask| {
+            [
+                frame(Opcode::Text, false, mask, b"\xff some"),
+                frame(Opcode::Ping, true, mask, b"ping"),
+                frame(Opcode::Continuation, true, mask, &[7; 300]),
+                frame(Opcode::Binary, true, mask, &[9; 70_000]),
+                frame(Opcode::Pong, true, mask, b""),
+                frame(Opcode::Close, true, mask, &[3, 232]),
+            ]
+            .concat()
+        })
+        .collect()
+}
+
+/// Frames of a peer, whole and in pieces: the same payload, never longer than the frames, and the same end.
+pub fn websocket_frame(data: &[u8]) {
+    if let Ok(Some((header, length))) = Header::parse(data) {
+        let (again, end) = header.encode();
+        assert!(end <= length && Header::parse(&again) == Ok(Some((header, end))));
+    }
+    for role in [Role::Client, Role::Server] {
+        let mut whole = data.to_vec();
+        let mut decoder = Decoder::new(role);
+        let count = decoder.decode(&mut whole);
+        let mut pieces = Vec::new();
+        let mut other = Decoder::new(role);
+        for piece in data.chunks(3) {
+            let mut piece = piece.to_vec();
+            let count = other.decode(&mut piece);
+            pieces.extend_from_slice(&piece[..count]);
+        }
+        assert_eq!(whole[..count], pieces);
+        assert_eq!(decoder.end(), other.end());
+        assert_eq!(decoder.take_ping(), other.take_ping());
+        assert_eq!(decoder.is_between_frames(), other.is_between_frames());
+    }
+}
+
+/// The same through a stream, which answers: what it says are frames of its own, masked or not as its side has to.
+pub fn websocket_stream(data: &[u8]) {
+    for (role, peer) in [(Role::Client, Role::Server), (Role::Server, Role::Client)] {
+        let mut random = Random::new(data.len() as u64);
+        let most = 1 + random.below(4000);
+        for cut in [Cut::Never, Cut::Always, Cut::Random(random, most)] {
+            let script = Script::new(data, cut);
+            let written = script.written();
+            let mut stream = WebSocket::new(script, role, None);
+            let mut read = Vec::new();
+            let result = ready(stream.read_to_end(&mut read));
+            let mut expected = data.to_vec();
+            let mut decoder = Decoder::new(role);
+            let count = decoder.decode(&mut expected);
+            assert_eq!(read, expected[..count]);
+            let is_good = decoder.is_between_frames() && !matches!(decoder.end(), Some(End::Broken(_)));
+            assert_eq!(result.is_ok(), is_good);
+            let mut said = written.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+            let mut listener = Decoder::new(peer);
+            assert_eq!(listener.decode(&mut said), 0, "nothing but control frames");
+            assert!(listener.is_between_frames() && !matches!(listener.end(), Some(End::Broken(_))));
+        }
+    }
+}
+
+fn requests() -> Vec<Vec<u8>> {
+    let good = "GET /~!frp?a HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://a\r\nSec-WebSocket-Version: 13\r\n\
+                Sec-WebSocket-Protocol: a\r\n\r\nmore";
+    vec![good.into(), good.replace("13", "8").into(), b"GET / HTTP/1.1\r\n\r\n".to_vec()]
+}
+
+/// Requests for a websocket, and answers to one.
+pub fn websocket_request(data: &[u8]) {
+    let script = Script::new(data, Cut::Never);
+    let written = script.written();
+    let result = ready(websocket::accept(Stream::boxed(script), &[PATH], None));
+    let said = written.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    assert_eq!(result.is_ok(), said.starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
+    let options = websocket::ClientOptions { path: PATH.to_owned(), host: "a".to_owned(), ping: None };
+    // Nobody guesses the proof.
+    assert!(ready(websocket::connect(Stream::boxed(Script::new(data, Cut::Never)), &options)).is_err());
+}
+
+fn urls() -> Vec<Vec<u8>> {
+    let texts = ["http://u%20:p@[::1]:80/a", "https://a", "socks5://a:1", "ntlm://D%5Cu:p@a", "a:1", "1:1"];
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// URLs of proxies.
+pub fn proxy_url(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(Some(proxy)) = Proxy::parse(&text) {
+        assert!(!proxy.address().is_empty());
+        let _ = format!("{proxy:?}");
+    }
 }

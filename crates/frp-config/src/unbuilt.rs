@@ -149,12 +149,7 @@ mod tests {
         config.complete(&Environment::default());
         config.transport.protocol = "kcp".to_owned();
         let texts: Vec<String> = client(&config).errors.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            texts,
-            [
-                "transport.protocol = \"kcp\" is not supported yet by this version",
-            ]
-        );
+        assert_eq!(texts, ["transport.protocol = \"kcp\" is not supported yet by this version",]);
     }
 
     #[test]

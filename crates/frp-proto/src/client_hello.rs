@@ -149,11 +149,8 @@ fn whole(message: &[u8]) -> Result<Option<ClientHello>, HelloError> {
 fn parse(hello: &[u8]) -> Result<ClientHello, HelloError> {
     let mut body = Reader(hello);
     let (version, extensions) = body.client_hello().ok_or(HelloError::Malformed)?;
-    let mut found = ClientHello {
-        server_name: Vec::new(),
-        is_modern: version >= TLS_1_2,
-        names_protocols: false,
-    };
+    let mut found =
+        ClientHello { server_name: Vec::new(), is_modern: version >= TLS_1_2, names_protocols: false };
     let mut seen = Vec::new();
     let mut rest = Reader(extensions);
     while !rest.is_empty() {

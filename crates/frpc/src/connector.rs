@@ -186,12 +186,12 @@ impl Dialer {
         let stream = if self.tls.is_none() && options.websocket.is_none() {
             stream
         } else {
-            timeout(options.dial_timeout, Box::pin(self.handshakes(stream)))
-                .await
-                .map_err(|_| match options.websocket {
+            timeout(options.dial_timeout, Box::pin(self.handshakes(stream))).await.map_err(
+                |_| match options.websocket {
                     None => ConnectError::TlsTimeout,
                     Some(_) => ConnectError::WebSocketTimeout,
-                })??
+                },
+            )??
         };
         Ok(ServerStream { stream, local, remote })
     }

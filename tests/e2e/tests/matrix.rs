@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use frp_test_support::programs::both_ours;
+use frp_test_support::programs::{Maker, Role, both_ours};
 use frp_test_support::service::Service;
 use frp_test_support::traffic;
 use frp_test_support::tunnel::{Proxy, Setting, Tunnel};
@@ -16,8 +16,8 @@ const ABRUPT: Duration = Duration::from_secs(1);
 /// Bytes each way of the bulk transfer.
 const BULK: u64 = 64 << 20;
 
-/// One tunnel in `setting` with a proxy for each service that the traffic needs.
-async fn carries_everything(name: &str, setting: Setting) -> Result<()> {
+/// One tunnel in `setting`, with further lines for the client, and with a proxy for each service that the traffic needs.
+async fn carries_everything(name: &str, setting: Setting, client: &str) -> Result<()> {
     let echo = Service::echo().await?;
     let counts = Service::counts_to_end().await?;
     let greeting = Service::greeting("hello from the service").await?;
@@ -34,7 +34,8 @@ async fn carries_everything(name: &str, setting: Setting) -> Result<()> {
     ];
     let [to_echo, to_counts, to_greeting, to_resets, to_sink, to_udp] =
         proxies.each_ref().map(|proxy| proxy.remote);
-    let _tunnel = Tunnel::start(setting, &proxies).await.with_context(|| format!("start with {name}"))?;
+    let tunnel = Tunnel::start_with(setting, &proxies, "", client).await;
+    let _tunnel = tunnel.with_context(|| format!("start with {name} {client}"))?;
 
     traffic::echo(to_echo, b"one connection").await.context("one connection")?;
 
@@ -98,7 +99,7 @@ macro_rules! settings {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $test() -> Result<()> {
             let (name, setting) = Setting::ALL[$index];
-            carries_everything(name, setting).await
+            carries_everything(name, setting, "").await
         }
     )*};
 }
@@ -111,4 +112,27 @@ settings! {
     encryption: 4,
     compression: 5,
     encryption_and_compression: 6,
+}
+
+macro_rules! websockets {
+    ($($test:ident: $protocol:literal, $index:literal,)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $test() -> Result<()> {
+            // The original's server leaves TLS around a websocket to a reverse proxy.
+            if $protocol == "wss" && Maker::from_env(Role::Frps) != Maker::Ours {
+                return Ok(());
+            }
+            let (name, setting) = Setting::ALL[$index];
+            carries_everything(name, setting, concat!("protocol = ", $protocol)).await
+        }
+    )*};
+}
+
+websockets! {
+    websocket_plain: "websocket", 0,
+    websocket_tls: "websocket", 1,
+    websocket_mux: "websocket", 2,
+    websocket_tls_and_mux: "websocket", 3,
+    wss_plain: "wss", 1,
+    wss_mux: "wss", 3,
 }

@@ -54,13 +54,11 @@ pub(super) async fn ntlm(
         if let (407, Some(credentials)) = (response.status(), credentials) {
             match offer(&response) {
                 Some(Offer::Challenge(scheme, challenge)) => {
-                    let proof = messages::authenticate_message(
-                        &challenge,
-                        &credentials.user,
-                        &credentials.password,
-                    )?;
+                    let proof =
+                        messages::authenticate_message(&challenge, &credentials.user, &credentials.password)?;
                     let closing = is_closing(&response);
-                    stream = after_page(stream, response).await?.filter(|_| !closing).ok_or(NtlmError::Closed)?;
+                    stream =
+                        after_page(stream, response).await?.filter(|_| !closing).ok_or(NtlmError::Closed)?;
                     let answer = format!("{scheme} {}", STANDARD.encode(proof));
                     response = ask(&mut stream, target, Some(&answer)).await?;
                 }
@@ -113,11 +111,7 @@ fn offer(response: &Response) -> Option<Offer> {
     offered
 }
 
-async fn ask(
-    stream: &mut Stream,
-    target: &str,
-    authorization: Option<&str>,
-) -> Result<Response, ProxyError> {
+async fn ask(stream: &mut Stream, target: &str, authorization: Option<&str>) -> Result<Response, ProxyError> {
     let authorization =
         authorization.map(|value| format!("Proxy-Authorization: {value}\r\n")).unwrap_or_default();
     let request = format!(

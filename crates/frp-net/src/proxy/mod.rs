@@ -202,25 +202,25 @@ impl Proxy {
                     connect::http(stream, &target, self.credentials.as_ref()).await?
                 }
                 Kind::Socks5 => {
-                    let refused = |reason| ProxyError::Socks {
-                        proxy: self.address(),
-                        target: target.clone(),
-                        reason,
-                    };
+                    let refused =
+                        |reason| ProxyError::Socks { proxy: self.address(), target: target.clone(), reason };
                     socks5::connect(stream, host, port, self.credentials.as_ref()).await.map_err(refused)?
                 }
-                Kind::Ntlm => match connect::ntlm(stream, &target, self.credentials.as_ref(), "Negotiate").await? {
-                    connect::Ntlm::Connected(stream) => stream,
-                    // It has closed the connection, or may have; and it has told what it wants.
-                    connect::Ntlm::Again(scheme) => {
-                        let (stream, prepared) = dial().await?;
-                        let stream = connect::ntlm(stream, &target, self.credentials.as_ref(), scheme).await?;
-                        return match stream {
-                            connect::Ntlm::Connected(stream) => Ok((stream, prepared)),
-                            connect::Ntlm::Again(_) => Err(ProxyError::NtlmStatus(407)),
-                        };
+                Kind::Ntlm => {
+                    match connect::ntlm(stream, &target, self.credentials.as_ref(), "Negotiate").await? {
+                        connect::Ntlm::Connected(stream) => stream,
+                        // It has closed the connection, or may have; and it has told what it wants.
+                        connect::Ntlm::Again(scheme) => {
+                            let (stream, prepared) = dial().await?;
+                            let stream =
+                                connect::ntlm(stream, &target, self.credentials.as_ref(), scheme).await?;
+                            return match stream {
+                                connect::Ntlm::Connected(stream) => Ok((stream, prepared)),
+                                connect::Ntlm::Again(_) => Err(ProxyError::NtlmStatus(407)),
+                            };
+                        }
                     }
-                },
+                }
             };
             Ok((stream, prepared))
         };

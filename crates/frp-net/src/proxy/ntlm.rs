@@ -51,8 +51,7 @@ pub enum NtlmError {
 
 /// The first message: what we know.
 pub(super) fn negotiate_message() -> Vec<u8> {
-    let flags =
-        UNICODE | NTLM | ALWAYS_SIGN | EXTENDED_SECURITY | TARGET_INFO | KEY_128 | KEY_56;
+    let flags = UNICODE | NTLM | ALWAYS_SIGN | EXTENDED_SECURITY | TARGET_INFO | KEY_128 | KEY_56;
     let mut message = SIGNATURE.to_vec();
     message.extend_from_slice(&1_u32.to_le_bytes());
     message.extend_from_slice(&flags.to_le_bytes());
@@ -99,15 +98,8 @@ fn answer(
     let (domain, user) = user.split_once('\\').unwrap_or(("", user));
     let key = hash(password, user, domain);
     let timestamp = challenge.timestamp.unwrap_or(now.to_le_bytes());
-    let blob = [
-        &[1, 1, 0, 0, 0, 0, 0, 0][..],
-        &timestamp,
-        &nonce,
-        &[0; 4],
-        challenge.target_info,
-        &[0; 4],
-    ]
-    .concat();
+    let blob =
+        [&[1, 1, 0, 0, 0, 0, 0, 0][..], &timestamp, &nonce, &[0; 4], challenge.target_info, &[0; 4]].concat();
     let proof = hmac_md5(&key, &[&challenge.nonce, &blob]);
     let nt = [&proof[..], &blob].concat();
     let lm = match challenge.target_info {

@@ -125,8 +125,7 @@ async fn http_with_and_without_credentials() {
 
 #[tokio::test]
 async fn http_that_refuses() {
-    let refused: Step =
-        (b"CONNECT ", b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno".to_vec());
+    let refused: Step = (b"CONNECT ", b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno".to_vec());
     let error = through(|proxy| format!("http://{proxy}"), "a", vec![vec![refused]]).await.unwrap_err();
     assert_eq!(error, "DialTcpByHttpProxy error, StatusCode [403]");
 }
@@ -221,8 +220,10 @@ async fn ntlm_under_either_name() {
 
 #[tokio::test]
 async fn ntlm_that_is_asked_for_by_name_on_the_same_connection_or_another() {
-    const OFFER: &str = "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=\"x\"\r\nProxy-Authenticate: NTLM\r\n";
-    let first = |more: &str| -> Step { (b"Negotiate TlRMTVNTUAAB", format!("{OFFER}{more}\r\n").into_bytes()) };
+    const OFFER: &str =
+        "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=\"x\"\r\nProxy-Authenticate: NTLM\r\n";
+    let first =
+        |more: &str| -> Step { (b"Negotiate TlRMTVNTUAAB", format!("{OFFER}{more}\r\n").into_bytes()) };
     let second: Step = (b"Proxy-Authorization: NTLM TlRMTVNTUAAB", challenge("NTLM", ""));
     let third: Step = (b"Proxy-Authorization: NTLM TlRMTVNTUAAD", OK.to_vec());
     let same = vec![vec![first(""), second.clone(), third.clone()]];
@@ -246,9 +247,7 @@ async fn a_proxy_that_says_nothing_is_given_up() {
     let address = listener.local_addr().unwrap();
     let proxy = Proxy::parse(&format!("http://{address}")).unwrap().unwrap();
     let (resolver, options) = (Resolver::system(), DialOptions::default());
-    let (result, _held) = tokio::join!(
-        proxy.dial(&resolver, "a", 1, &options, |_| Ok(())),
-        listener.accept(),
-    );
+    let (result, _held) =
+        tokio::join!(proxy.dial(&resolver, "a", 1, &options, |_| Ok(())), listener.accept(),);
     assert_eq!(result.err().unwrap().to_string(), format!("proxy {address}: i/o timeout"));
 }

@@ -180,15 +180,9 @@ mod tests {
 
     #[test]
     fn lengths_take_the_shortest_form_and_come_back_from_every_prefix() {
-        for (length, size) in [
-            (0, 2),
-            (125, 2),
-            (126, 4),
-            (255, 4),
-            (65_535, 4),
-            (65_536, 10),
-            (i64::MAX as u64, 10),
-        ] {
+        for (length, size) in
+            [(0, 2), (125, 2), (126, 4), (255, 4), (65_535, 4), (65_536, 10), (i64::MAX as u64, 10)]
+        {
             for mask in [None, Some([1, 2, 3, 4])] {
                 let header = header(length, mask);
                 let (bytes, end) = header.encode();

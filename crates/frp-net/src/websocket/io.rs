@@ -10,9 +10,9 @@ use rand::Rng;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::Role;
 use super::decode::{Decoder, End};
 use super::frame::{Header, MAX_HEADER, Opcode, apply_mask};
-use super::Role;
 
 /// Payload of one frame of a server at most: control frames have to wait for its end.
 const MAX_FRAME: usize = 256 * 1024;
@@ -84,7 +84,12 @@ impl<T: Io> WebSocket<T> {
     }
 
     /// Makes a frame of everything that fits of `payload`, and says how much of it that is.
-    fn enqueue<'a>(&mut self, opcode: Opcode, payload: impl Iterator<Item = &'a [u8]>, total: usize) -> usize {
+    fn enqueue<'a>(
+        &mut self,
+        opcode: Opcode,
+        payload: impl Iterator<Item = &'a [u8]>,
+        total: usize,
+    ) -> usize {
         let mut buffer = Buffer::take();
         let length = total.min(buffer.len().saturating_sub(MAX_HEADER));
         let mask = (self.role == Role::Client).then(|| rand::rng().random::<[u8; 4]>());
@@ -259,8 +264,8 @@ impl<T: Io> WebSocket<T> {
                 room -= part.len();
                 used += 1;
             }
-            let written = Pin::new(&mut self.io)
-                .poll_write_vectored(cx, slices.get(..used).unwrap_or_default());
+            let written =
+                Pin::new(&mut self.io).poll_write_vectored(cx, slices.get(..used).unwrap_or_default());
             let Poll::Ready(count) = written else {
                 if self.head.1 == 0 && self.head.2 > 0 {
                     // Nobody has seen any of it: the next write may be another one.
@@ -307,11 +312,7 @@ impl<T: Io> WebSocket<T> {
 }
 
 impl<T: Io> AsyncRead for WebSocket<T> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.get_mut().read_payload(cx, buf)
     }
 }

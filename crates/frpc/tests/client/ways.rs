@@ -53,7 +53,8 @@ async fn what_the_server_is_asked() {
         request.push(stream.read_u8().await.unwrap());
     }
     let request = String::from_utf8(request).unwrap();
-    let lines: Vec<&str> = request.split("\r\n").filter(|line| !line.starts_with("Sec-WebSocket-Key: ")).collect();
+    let lines: Vec<&str> =
+        request.split("\r\n").filter(|line| !line.starts_with("Sec-WebSocket-Key: ")).collect();
     let address = frps.address();
     assert_eq!(
         lines,

@@ -32,12 +32,7 @@ type Round = (fn(u32, u32, u32) -> u32, u32, [usize; 16], [u32; 4]);
 
 /// Function, constant, order of words and rotations of each round.
 const ROUNDS: [Round; 3] = [
-    (
-        |x, y, z| (x & y) | (!x & z),
-        0,
-        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
-        [3, 7, 11, 19],
-    ),
+    (|x, y, z| (x & y) | (!x & z), 0, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15], [3, 7, 11, 19]),
     (
         |x, y, z| (x & y) | (x & z) | (y & z),
         0x5a82_7999,
