@@ -94,7 +94,7 @@ fn offer(response: &Response) -> Option<Offer> {
     let mut offered = None;
     for value in response.fields(b"proxy-authenticate") {
         let value = String::from_utf8_lossy(value);
-        let (name, token) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
+        let (name, token) = value.trim().split_once(' ').unwrap_or_else(|| (value.trim(), ""));
         let scheme = if name.eq_ignore_ascii_case("NTLM") {
             "NTLM"
         } else if name.eq_ignore_ascii_case("Negotiate") {

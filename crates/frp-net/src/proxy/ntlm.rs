@@ -97,7 +97,7 @@ fn answer(
     }
     let (domain, user) = user.split_once('\\').unwrap_or(("", user));
     let key = hash(password, user, domain);
-    let timestamp = challenge.timestamp.unwrap_or(now.to_le_bytes());
+    let timestamp = challenge.timestamp.unwrap_or_else(|| now.to_le_bytes());
     let blob =
         [&[1, 1, 0, 0, 0, 0, 0, 0][..], &timestamp, &nonce, &[0; 4], challenge.target_info, &[0; 4]].concat();
     let proof = hmac_md5(&key, &[&challenge.nonce, &blob]);

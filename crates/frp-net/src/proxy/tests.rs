@@ -1,15 +1,17 @@
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::*;
 
-fn parse(url: &str) -> Option<(Kind, String, Option<(String, String)>)> {
+type Parsed = (Kind, String, Option<(String, String)>);
+
+fn parse(url: &str) -> Option<Parsed> {
     Proxy::parse(url).unwrap().map(|proxy| {
         let address = proxy.address();
         (proxy.kind, address, proxy.credentials.map(|c| (c.user, c.password)))
