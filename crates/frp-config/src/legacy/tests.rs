@@ -40,6 +40,10 @@ fn keys_of_our_own_have_ini_spellings() {
         load_server("[common]\nhalf_close_timeout = 5\nmax_pending_per_address = 6\n", &options()).unwrap();
     assert_eq!((server.transport.half_close_timeout, server.transport.max_pending_per_address), (5, 6));
     assert_eq!(client("[common]\nhalf_close_timeout = 7\n").common.transport.half_close_timeout, 7);
+    let server = load_server("[common]\nwebsocket_path = /a\n", &options()).unwrap();
+    assert_eq!(server.transport.websocket_path, "/a");
+    let transport = client("[common]\nwebsocket_path = /a\nwebsocket_host = b:1\n").common.transport;
+    assert_eq!((transport.websocket_path.as_str(), transport.websocket_host.as_str()), ("/a", "b:1"));
     assert_eq!(client("[common]\nudp_max_sessions = 9\n").common.udp_max_sessions(), 9);
     assert_eq!(client("[common]\ntcp_mux_connections = 4\n").common.transport.tcp_mux_connections(), 4);
 }
