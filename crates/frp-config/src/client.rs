@@ -51,7 +51,7 @@ table! {
         feature_gates: BTreeMap<String, bool> = "featureGates",
         /// Bytes of the largest UDP payload. Default 1500.
         udp_packet_size: i64 = "udpPacketSize" ("int64"),
-        /// Users of a udp or sudp proxy at one time, each with a socket of its own to the local service; one more ends
+        /// Users of each udp or sudp work connection at one time, each with a socket of its own to the local service; one more ends
         /// the session that was least recently used. Default 4096.
         udp_max_sessions: i64 = own "udpMaxSessions" ("int64"),
         /// Texts that go to the server with the login.

@@ -1,7 +1,8 @@
 //! The environment's `no_proxy`: which servers are reached without the environment's proxy.
 //!
 //! The original knows `http_proxy` only and goes through it whatever `no_proxy` says; the rules here are those that
-//! Go's programs have elsewhere (golang.org/x/net/http/httpproxy). A proxy that the configuration names is always used.
+//! Go's programs have elsewhere (golang.org/x/net/http/httpproxy), but for loopback, which is reached directly only where
+//! the list says so. A proxy that the configuration names is always used.
 
 use std::net::IpAddr;
 

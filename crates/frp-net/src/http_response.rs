@@ -1,22 +1,13 @@
 //! The head of a response to a handshake of ours, from a stream that goes on behind it.
 
-use std::io;
-
 use bytes::{Bytes, BytesMut};
 use frp_http::head::{HeadError, ResponseHead, find_end};
+use frp_http::read::ReadError;
 use frp_stream::Stream;
 use tokio::io::AsyncReadExt;
 
 /// Bytes that are read at once at most.
 const PIECE: usize = 1024;
-
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
-    #[error(transparent)]
-    Head(#[from] HeadError),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
 
 /// A response up to the end of its head.
 pub(crate) struct Response {
@@ -56,7 +47,7 @@ pub(crate) async fn read_response(stream: &mut Stream, limit: usize) -> Result<R
         received.reserve(PIECE);
         let room = limit.saturating_sub(looked_at).clamp(1, PIECE) as u64;
         if (&mut *stream).take(room).read_buf(&mut received).await? == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "EOF").into());
+            return Err(ReadError::Eof);
         }
         if let Some(end) = find_end(&received, looked_at) {
             let mut text = received.split_to(end).to_vec();

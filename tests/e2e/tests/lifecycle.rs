@@ -9,7 +9,7 @@ use frp_test_support::programs::{Maker, Role};
 use frp_test_support::relay::Relay;
 use frp_test_support::service::Service;
 use frp_test_support::tunnel::{Proxy, Setting, Tunnel, client_ini, server_ini, start_program};
-use frp_test_support::{ports, traffic, within};
+use frp_test_support::{ports, skipped, traffic, within};
 use tokio::io::AsyncReadExt;
 
 /// The default setting of both programs.
@@ -174,7 +174,8 @@ async fn a_black_holed_connection_is_replaced() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn several_multiplexed_connections_share_the_work_and_are_replaced() -> Result<()> {
     if Maker::from_env(Role::Frpc) != Maker::Ours {
-        return Ok(()); // Our client's own key.
+        skipped("transport.tcpMuxConnections is a key of our client alone");
+        return Ok(());
     }
     let echo = Service::echo().await?;
     let proxy = Proxy::new("tcp", "echo", echo.port());
@@ -211,7 +212,7 @@ async fn several_multiplexed_connections_share_the_work_and_are_replaced() -> Re
 #[tokio::test(flavor = "multi_thread")]
 async fn both_programs_end_on_a_signal_with_status_zero() -> Result<()> {
     if Maker::from_env(Role::Frps) != Maker::Ours || Maker::from_env(Role::Frpc) != Maker::Ours {
-        println!("skipped: the original is ended by the signal itself");
+        skipped("the original is ended by the signal itself");
         return Ok(());
     }
     for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {

@@ -3,13 +3,12 @@
 //! Each recorded setup runs once, its cases one after the other. A user's script ends when what was recorded has come;
 //! then the user leaves, and every service must see the end.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use frp_test_support::process::Process;
-use frp_test_support::programs::{Maker, Role, both_ours};
+use frp_test_support::programs::both_ours;
+use frp_test_support::recorded::Recorded;
 use frp_test_support::{ports, within};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -62,23 +61,19 @@ async fn replay(kind: &str, entrance: &str) -> Result<()> {
 struct Setup {
     entrance: u16,
     arrivals: mpsc::Receiver<(&'static str, TcpStream)>,
-    _programs: (Process, Process),
-    _folder: tempfile::TempDir,
+    _programs: Recorded,
     _accepting: JoinSet<()>,
 }
 
 impl Setup {
     async fn start(setup: &Value, entrance: &str) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
         let mut accepting = JoinSet::new();
         let (arrived, arrivals) = mpsc::channel(16);
-        let mut places: BTreeMap<String, String> = ["{bind}", "{https}", "{mux}", "{dead}"]
-            .map(|place| (place.to_owned(), ports::free().to_string()))
-            .into();
-        places.insert("{tmp}".to_owned(), folder.path().display().to_string());
+        let port = ports::free();
+        let mut places = vec![(entrance.to_owned(), port.to_string())];
         for name in BACKENDS {
             let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-            places.insert(format!("{{backend:{name}}}"), listener.local_addr()?.port().to_string());
+            places.push((format!("{{backend:{name}}}"), listener.local_addr()?.port().to_string()));
             let arrived = arrived.clone();
             accepting.spawn(async move {
                 while let Ok((stream, _)) = listener.accept().await {
@@ -88,28 +83,8 @@ impl Setup {
                 }
             });
         }
-        for (name, text) in setup["files"].as_object().into_iter().flatten() {
-            std::fs::write(folder.path().join(name), text.as_str().unwrap_or_default())?;
-        }
-        let mut proxies = 0;
-        for program in ["frps", "frpc"] {
-            let mut text = setup[program].as_str().context("a configuration")?.to_owned();
-            for (place, value) in &places {
-                text = text.replace(place.as_str(), value);
-            }
-            proxies = text.matches("[[proxies]]").count();
-            std::fs::write(folder.path().join(format!("{program}.toml")), text)?;
-        }
-        let start = |role: Role| {
-            let file = format!("{}.toml", role.name());
-            Process::start(&Maker::from_env(role).executable(role)?, &["-c", &file], folder.path())
-        };
-        let mut frps = start(Role::Frps)?;
-        frps.line("frps started successfully").await?;
-        let mut frpc = start(Role::Frpc)?;
-        frpc.lines("start proxy success", proxies).await?;
-        let entrance = places.get(entrance).context("the entrance")?.parse()?;
-        Ok(Self { entrance, arrivals, _programs: (frps, frpc), _folder: folder, _accepting: accepting })
+        let programs = Recorded::start(setup, &places).await?;
+        Ok(Self { entrance: port, arrivals, _programs: programs, _accepting: accepting })
     }
 
     async fn play(&mut self, id: &str, case: &Value) -> Result<()> {

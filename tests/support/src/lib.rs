@@ -11,6 +11,7 @@
 //! | [`traffic`] | what users do: requests, checked bulk in both directions |
 //! | [`http`], [`tls`], [`websocket`] | what they and services speak |
 //! | [`tunnel`] | an frps and an frpc with their configuration, started and ready |
+//! | [`recorded`] | the same with recorded configurations |
 //! | [`kind`] | the types of proxies, and how users reach one of each |
 //!
 //! Every wait has an upper bound, [`LONG`], after which the test fails with what was waited for; no test sleeps
@@ -25,6 +26,7 @@ pub mod kind;
 pub mod ports;
 pub mod process;
 pub mod programs;
+pub mod recorded;
 pub mod relay;
 pub mod scripted;
 pub mod service;

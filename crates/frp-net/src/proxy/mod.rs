@@ -13,13 +13,13 @@ use std::fmt;
 use std::io;
 
 use frp_http::HeadError;
+use frp_http::read::ReadError;
 use frp_stream::Stream;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use crate::address::{join_host_port, split_host_port};
 use crate::dial::{DialError, DialOptions, dial_tcp};
-use crate::http_response;
 use crate::resolve::Resolver;
 use crate::tls::{ClientTls, ClientTlsOptions, TlsError, system_authorities};
 
@@ -75,11 +75,12 @@ pub enum ProxyError {
     Io(#[from] io::Error),
 }
 
-impl From<http_response::ReadError> for ProxyError {
-    fn from(error: http_response::ReadError) -> Self {
+impl From<ReadError> for ProxyError {
+    fn from(error: ReadError) -> Self {
         match error {
-            http_response::ReadError::Head(error) => error.into(),
-            http_response::ReadError::Io(error) => error.into(),
+            ReadError::Head(error) => error.into(),
+            ReadError::Io(error) => error.into(),
+            ReadError::Eof => io::Error::new(io::ErrorKind::UnexpectedEof, "EOF").into(),
         }
     }
 }

@@ -13,7 +13,7 @@ use sha1::{Digest, Sha1};
 use tokio::io::AsyncWriteExt;
 
 use super::{Role, WebSocket};
-use crate::http_response::{self, read_response};
+use crate::http_response::read_response;
 
 /// A head is no longer than this; those that pass a few proxies have some hundred bytes.
 const MAX_HEAD: usize = 16 * 1024;
@@ -64,15 +64,6 @@ impl From<ReadError> for HandshakeError {
             ReadError::Head(error) => error.into(),
             ReadError::Io(error) => error.into(),
             ReadError::Eof => io::Error::new(io::ErrorKind::UnexpectedEof, "EOF").into(),
-        }
-    }
-}
-
-impl From<http_response::ReadError> for HandshakeError {
-    fn from(error: http_response::ReadError) -> Self {
-        match error {
-            http_response::ReadError::Head(error) => error.into(),
-            http_response::ReadError::Io(error) => error.into(),
         }
     }
 }

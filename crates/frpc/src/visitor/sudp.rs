@@ -25,7 +25,8 @@ use super::spec::Target;
 
 /// How long one batch may take to leave; a server that reads nothing for so long is of no use.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Pause after an attempt that failed, so that a flood of datagrams is no flood of attempts.
+/// Pause after an attempt that failed and after a stream that ended, so that a flood of datagrams is no flood of
+/// attempts.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// How long to wait after a failed read, so that an error that stays costs no processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
@@ -65,11 +66,9 @@ impl SudpVisitor {
         while let Some(first) = queued.recv().await {
             match dial(&self.session, &self.target).await {
                 Ok(stream) => use_stream(socket, stream, first, queued).await,
-                Err(error) => {
-                    warn!("newVisitorConn to frps error: {error}, try to reconnect");
-                    sleep(RETRY_PAUSE).await;
-                }
+                Err(error) => warn!("newVisitorConn to frps error: {error}, try to reconnect"),
             }
+            sleep(RETRY_PAUSE).await;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use frp_net::tls::{ServerTls, ServerTlsOptions};
 
-use crate::support::{Echo, Frps, Log, Text, hear, say};
+use crate::support::{Frps, Log, Text, serves};
 
 async fn tls_server() -> Frps {
     Frps::start_tls(ServerTls::new(&ServerTlsOptions::default()).unwrap()).await
@@ -11,20 +11,12 @@ async fn tls_server() -> Frps {
 #[tokio::test]
 async fn control_and_work_connections_are_encrypted() {
     for disable_first_byte in [true, false] {
-        let echo = Echo::start().await;
-        let mut frps = tls_server().await;
+        let frps = tls_server().await;
         let text = Text::with_token(&frps)
             .replace("transport.tls.enable = false", "transport.tls.enable = true")
-            .line(&format!("transport.tls.disableCustomTLSFirstByte = {disable_first_byte}"))
-            .tcp("web", echo.port, "");
-        let frpc = text.start();
+            .line(&format!("transport.tls.disableCustomTLSFirstByte = {disable_first_byte}"));
         // The scripted server takes nothing but TLS.
-        let mut control = frps.accept("0123456789abcdef").await;
-        control.start().await;
-        let mut user = frps.user(&mut control, "web").await;
-        say(&mut user, "hello").await;
-        hear(&mut user, "hello").await;
-        frpc.stop().await;
+        serves(frps, text).await;
     }
 }
 

@@ -6,19 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::support::{Echo, Frpc, Frps, Text, hear, say};
-
-/// One user of a proxy of a client that runs with `text`.
-async fn serves(mut frps: Frps, text: Text) {
-    let echo = Echo::start().await;
-    let frpc = text.tcp("web", echo.port, "").start();
-    let mut control = frps.accept("0123456789abcdef").await;
-    control.start().await;
-    let mut user = frps.user(&mut control, "web").await;
-    say(&mut user, "hello").await;
-    hear(&mut user, "hello").await;
-    frpc.stop().await;
-}
+use crate::support::{Frpc, Frps, Text, serves};
 
 #[tokio::test]
 async fn a_websocket_with_and_without_tls_within() {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use frp_proto::msg::{Message, NewProxy, Ping};
+use frp_proto::msg::NewProxy;
 
 use crate::support::*;
 
@@ -41,17 +41,13 @@ async fn members_of_two_clients_share_and_one_leaves() {
     let mut second = Client::login(&frps).await;
     let port = first.start(member("a", 0, "k")).await;
     second.start(member("b", 0, "k")).await;
-    first.close_proxy("a").await;
-    first.send(Ping::default()).await;
-    assert!(matches!(first.answer().await, Message::Pong(_)));
+    first.close_and_wait("a").await;
     let mut served = HashMap::<String, u32>::new();
     for _ in 0..3 {
         *served.entry(next_member(&second, port).await).or_default() += 1;
     }
     assert_eq!(served, HashMap::from([("b".to_owned(), 3)]));
-    second.close_proxy("b").await;
-    second.send(Ping::default()).await;
-    assert!(matches!(second.answer().await, Message::Pong(_)));
+    second.close_and_wait("b").await;
     assert!(refuses(port).await, "the last member takes the port along");
     second.start(tcp("b", port)).await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use frp_config::ServerConfig;
-use frp_proto::msg::{Message, NewProxy, Ping};
+use frp_proto::msg::NewProxy;
 use frp_stream::Stream;
 use frp_test_support::ports;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,29 +26,11 @@ async fn server(configure: impl FnOnce(&mut ServerConfig)) -> (Frps, u16) {
 }
 
 fn http(name: &str, domains: &[&str]) -> NewProxy {
-    NewProxy {
-        proxy_name: name.to_owned(),
-        proxy_type: "http".to_owned(),
-        custom_domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
-        ..NewProxy::default()
-    }
+    vhost("http", name, domains)
 }
 
 fn member(name: &str, key: &str) -> NewProxy {
-    NewProxy { group: "g".to_owned(), group_key: key.to_owned(), ..http(name, &["g.test"]) }
-}
-
-async fn start(client: &mut Client, message: NewProxy) -> String {
-    let response = client.new_proxy(message).await;
-    assert_eq!(response.error, "");
-    response.remote_addr
-}
-
-/// The proxy of that name is gone when this returns.
-async fn close(client: &mut Client, name: &str) {
-    client.close_proxy(name).await;
-    client.send(Ping::default()).await;
-    assert!(matches!(client.answer().await, Message::Pong(_)));
+    vhost_member("http", name, "g.test", key)
 }
 
 async fn get(user: &mut TcpStream, host: &str) {
@@ -87,21 +69,21 @@ async fn clients_are_told_every_route() {
         locations: vec!["/".to_owned(), "/a".to_owned()],
         ..http("a", &["A.test", ""])
     };
-    let told = start(&mut client, all).await;
+    let told = client.start_at(all).await;
     let [a, www] = ["A.test", "www.sub.test"].map(|domain| format!("{domain}:{port}"));
     assert_eq!(told, [&a[..], &a, &www, &www].join(","));
     let other = NewProxy { locations: vec!["/b".to_owned(), "/a".to_owned()], ..http("b", &["a.TEST"]) };
     assert_eq!(client.refused(other).await, "router config conflict");
     let of_user = NewProxy { route_by_http_user: "u".to_owned(), ..http("b", &["a.test"]) };
-    start(&mut client, of_user).await;
-    start(&mut client, NewProxy { locations: vec!["/b".to_owned()], ..http("c", &["a.test"]) }).await;
+    client.start_at(of_user).await;
+    client.start_at(NewProxy { locations: vec!["/b".to_owned()], ..http("c", &["a.test"]) }).await;
 }
 
 #[tokio::test]
 async fn a_backend_connection_serves_one_user_after_the_other_and_ends_with_its_proxy() {
     let (frps, port) = server(|_| {}).await;
     let mut client = Client::login(&frps).await;
-    start(&mut client, http("a", &["a.test"])).await;
+    client.start_at(http("a", &["a.test"])).await;
     let (mut one, mut other) = (user(port).await, user(port).await);
     get(&mut one, "a.test").await;
     let (mut work, started) = client.serve().await;
@@ -114,7 +96,7 @@ async fn a_backend_connection_serves_one_user_after_the_other_and_ends_with_its_
         get(&mut one, "A.TEST:80").await;
         answer(&mut work, &mut one).await;
     }
-    close(&mut client, "a").await;
+    client.close_and_wait("a").await;
     assert!(closed(&mut work).await);
     get(&mut one, "a.test").await;
     let refusal = head(&mut one).await;
@@ -126,11 +108,11 @@ async fn a_backend_connection_serves_one_user_after_the_other_and_ends_with_its_
 async fn requests_under_way_survive_their_proxy() {
     let (frps, port) = server(|_| {}).await;
     let mut client = Client::login(&frps).await;
-    start(&mut client, http("a", &["a.test"])).await;
+    client.start_at(http("a", &["a.test"])).await;
     let mut user = user(port).await;
     get(&mut user, "a.test").await;
     let (mut work, _) = client.serve().await;
-    close(&mut client, "a").await;
+    client.close_and_wait("a").await;
     answer(&mut work, &mut user).await;
     assert!(closed(&mut work).await);
 }
@@ -139,8 +121,8 @@ async fn requests_under_way_survive_their_proxy() {
 async fn members_of_a_group_take_turns_request_by_request() {
     let (frps, port) = server(|_| {}).await;
     let mut client = Client::login(&frps).await;
-    start(&mut client, member("a", "k")).await;
-    start(&mut client, member("b", "k")).await;
+    client.start_at(member("a", "k")).await;
+    client.start_at(member("b", "k")).await;
     let mut user = user(port).await;
     let mut works: Vec<(Stream, String)> = Vec::new();
     for _ in 0..2 {
@@ -160,14 +142,14 @@ async fn members_of_a_group_take_turns_request_by_request() {
     let two = NewProxy { custom_domains: vec!["g.test".to_owned(), "x.test".to_owned()], ..member("c", "k") };
     assert_eq!(client.refused(two).await, "group params invalid");
     assert_eq!(client.refused(http("c", &["g.test"])).await, "router config conflict");
-    close(&mut client, &works[0].1.clone()).await;
+    client.close_and_wait(&works[0].1.clone()).await;
     for _ in 0..2 {
         get(&mut user, "g.test").await;
         answer(&mut works[1].0, &mut user).await;
     }
-    close(&mut client, &works[1].1.clone()).await;
+    client.close_and_wait(&works[1].1.clone()).await;
     // The last one has taken the domain along.
-    start(&mut client, http("c", &["g.test"])).await;
+    client.start_at(http("c", &["g.test"])).await;
 }
 
 #[tokio::test]
@@ -179,7 +161,7 @@ async fn clients_and_http_users_share_a_port() {
     })
     .await;
     let mut client = Client::login(&frps).await;
-    assert_eq!(start(&mut client, http("a", &["a.test"])).await, format!("a.test:{port}"));
+    assert_eq!(client.start_at(http("a", &["a.test"])).await, format!("a.test:{port}"));
     let mut user = user(port).await;
     get(&mut user, "a.test").await;
     let (mut work, _) = client.serve().await;
@@ -191,7 +173,7 @@ async fn clients_and_http_users_share_a_port() {
 async fn a_user_that_takes_nothing_holds_its_backend_back() {
     let (frps, port) = server(|_| {}).await;
     let mut client = Client::login(&frps).await;
-    start(&mut client, http("a", &["a.test"])).await;
+    client.start_at(http("a", &["a.test"])).await;
     let mut user = user(port).await;
     get(&mut user, "a.test").await;
     let (mut work, _) = client.serve().await;
@@ -220,7 +202,7 @@ async fn a_route_by_fallback_is_checked_without_it() {
         route_by_http_user: "u1".to_owned(),
         ..http("a", &["a.test"])
     };
-    start(&mut client, guarded).await;
+    client.start_at(guarded).await;
     let mut user = user(port).await;
     // `u1:p`, where a proxy would not look for it.
     let request = "GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\nAuthorization: Basic dTE6cA==\r\n\r\n";

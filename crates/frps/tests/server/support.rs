@@ -7,7 +7,7 @@ use frp_config::ServerConfig;
 use frp_proto::crypto::key;
 use frp_proto::digest::auth_key;
 use frp_proto::msg::{
-    CloseProxy, Login, LoginResp, Message, NewProxy, NewProxyResp, NewWorkConn, StartWorkConn,
+    CloseProxy, Login, LoginResp, Message, NewProxy, NewProxyResp, NewWorkConn, Ping, StartWorkConn,
 };
 use frp_stream::Stream;
 use frp_stream::message::{MessageReader, MessageWriter, control_channel, read_message, write_message};
@@ -150,9 +150,14 @@ impl Client {
 
     /// Starts a proxy and returns the port that it got.
     pub(crate) async fn start(&mut self, message: NewProxy) -> u16 {
+        self.start_at(message).await.strip_prefix(':').unwrap().parse().unwrap()
+    }
+
+    /// Starts a proxy and returns where users find it.
+    pub(crate) async fn start_at(&mut self, message: NewProxy) -> String {
         let response = self.new_proxy(message).await;
         assert_eq!(response.error, "");
-        response.remote_addr.strip_prefix(':').unwrap().parse().unwrap()
+        response.remote_addr
     }
 
     /// The text of the refusal.
@@ -164,6 +169,13 @@ impl Client {
 
     pub(crate) async fn close_proxy(&mut self, name: &str) {
         self.send(CloseProxy { proxy_name: name.to_owned() }).await;
+    }
+
+    /// The proxy of that name is gone when this returns.
+    pub(crate) async fn close_and_wait(&mut self, name: &str) {
+        self.close_proxy(name).await;
+        self.send(Ping::default()).await;
+        assert!(matches!(self.answer().await, Message::Pong(_)));
     }
 
     /// Offers a work connection.
@@ -211,6 +223,22 @@ pub(crate) fn tcp(name: &str, remote_port: u16) -> NewProxy {
         remote_port: remote_port.into(),
         ..NewProxy::default()
     }
+}
+
+/// A proxy of a kind that users reach by a domain.
+pub(crate) fn vhost(kind: &str, name: &str, domains: &[&str]) -> NewProxy {
+    NewProxy {
+        proxy_name: name.to_owned(),
+        proxy_type: kind.to_owned(),
+        multiplexer: if kind == "tcpmux" { "httpconnect".to_owned() } else { String::new() },
+        custom_domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
+        ..NewProxy::default()
+    }
+}
+
+/// The same in the group `g`.
+pub(crate) fn vhost_member(kind: &str, name: &str, domain: &str, key: &str) -> NewProxy {
+    NewProxy { group: "g".to_owned(), group_key: key.to_owned(), ..vhost(kind, name, &[domain]) }
 }
 
 pub(crate) fn udp_proxy(name: &str, remote_port: u16) -> NewProxy {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use frp_config::ServerConfig;
-use frp_proto::msg::{Message, NewProxy, Ping};
+use frp_proto::msg::NewProxy;
 use frp_stream::Stream;
 use frp_test_support::ports;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -37,20 +37,6 @@ impl Hosts {
         .await;
         Self { frps, https, tcpmux }
     }
-}
-
-fn vhost(kind: &str, name: &str, domains: &[&str]) -> NewProxy {
-    NewProxy {
-        proxy_name: name.to_owned(),
-        proxy_type: kind.to_owned(),
-        multiplexer: if kind == "tcpmux" { "httpconnect".to_owned() } else { String::new() },
-        custom_domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
-        ..NewProxy::default()
-    }
-}
-
-fn member(kind: &str, name: &str, domain: &str, key: &str) -> NewProxy {
-    NewProxy { group: "g".to_owned(), group_key: key.to_owned(), ..vhost(kind, name, &[domain]) }
 }
 
 /// A ClientHello of TLS 1.2 that asks for `name`.
@@ -96,24 +82,11 @@ async fn take(stream: &mut Stream, length: usize) -> Vec<u8> {
     bytes
 }
 
-async fn start(client: &mut Client, message: NewProxy) -> String {
-    let response = client.new_proxy(message).await;
-    assert_eq!(response.error, "");
-    response.remote_addr
-}
-
-/// The proxy of that name is gone when this returns.
-async fn close(client: &mut Client, name: &str) {
-    client.close_proxy(name).await;
-    client.send(Ping::default()).await;
-    assert!(matches!(client.answer().await, Message::Pong(_)));
-}
-
 #[tokio::test]
 async fn a_hello_that_comes_byte_by_byte_arrives_whole_with_what_follows_it() {
     let hosts = Hosts::start().await;
     let mut client = Client::login(&hosts.frps).await;
-    start(&mut client, vhost("https", "a", &["A.test"])).await;
+    client.start_at(vhost("https", "a", &["A.test"])).await;
     let mut user = user(hosts.https).await;
     user.set_nodelay(true).unwrap();
     let hello = hello("a.TEST");
@@ -141,10 +114,10 @@ async fn a_name_of_nobody_is_refused_as_tls_servers_do() {
     let mut client = Client::login(&hosts.frps).await;
     let mut stranger = sends(hosts.https, hello("a.test")).await;
     assert_eq!(rest(&mut stranger).await, UNRECOGNIZED_NAME);
-    start(&mut client, vhost("https", "a", &["a.test"])).await;
+    client.start_at(vhost("https", "a", &["a.test"])).await;
     let _user = sends(hosts.https, hello("a.test")).await;
     assert_eq!(client.serve().await.1.proxy_name, "a");
-    close(&mut client, "a").await;
+    client.close_and_wait("a").await;
     let mut late = sends(hosts.https, hello("a.test")).await;
     assert_eq!(rest(&mut late).await, UNRECOGNIZED_NAME);
     let mut plain = sends(hosts.https, "GET / HTTP/1.1\r\n\r\n").await;
@@ -158,7 +131,7 @@ async fn clients_are_told_every_domain() {
     let mut client = Client::login(&hosts.frps).await;
     for (kind, port) in [("https", hosts.https), ("tcpmux", hosts.tcpmux)] {
         let all = vhost(kind, kind, &["A.test", "", "*.b.test"]);
-        let told = start(&mut client, NewProxy { subdomain: "www".to_owned(), ..all }).await;
+        let told = client.start_at(NewProxy { subdomain: "www".to_owned(), ..all }).await;
         assert_eq!(told, format!("A.test:{port},*.b.test:{port},www.sub.test:{port}"));
     }
     let other = NewProxy { multiplexer: "x".to_owned(), ..vhost("tcpmux", "x", &["x.test"]) };
@@ -170,15 +143,15 @@ async fn a_refused_proxy_leaves_no_domain_behind() {
     let hosts = Hosts::start().await;
     let mut client = Client::login(&hosts.frps).await;
     for kind in ["https", "tcpmux"] {
-        start(&mut client, vhost(kind, "a", &["a.test"])).await;
+        client.start_at(vhost(kind, "a", &["a.test"])).await;
         let refused = client.refused(vhost(kind, "b", &["b.test", "A.TEST"])).await;
         assert_eq!(refused, "router config conflict");
-        start(&mut client, vhost(kind, "b", &["b.test"])).await;
+        client.start_at(vhost(kind, "b", &["b.test"])).await;
         // Users of basic authentication tell tcpmux proxies apart, and nobody tells https proxies apart.
         let of_user = NewProxy { route_by_http_user: "u".to_owned(), ..vhost(kind, "c", &["a.test"]) };
         assert_eq!(client.new_proxy(of_user).await.error.is_empty(), kind == "tcpmux");
         for name in ["a", "b", "c"] {
-            close(&mut client, name).await;
+            client.close_and_wait(name).await;
         }
     }
 }
@@ -191,7 +164,7 @@ async fn members_of_a_group_take_turns_and_agree_on_everything() {
         [("https", hosts.https, hello("g.test")), ("tcpmux", hosts.tcpmux, connect("g.test").into_bytes())]
     {
         for name in ["a", "b", "c"] {
-            start(&mut client, member(kind, name, "g.test", "k")).await;
+            client.start_at(vhost_member(kind, name, "g.test", "k")).await;
         }
         let mut turns = String::new();
         for _ in 0..6 {
@@ -199,36 +172,39 @@ async fn members_of_a_group_take_turns_and_agree_on_everything() {
             turns += &client.serve().await.1.proxy_name;
         }
         assert_eq!(turns, "abcabc");
-        assert_eq!(client.refused(member(kind, "d", "other.test", "wrong")).await, "group params invalid");
-        assert_eq!(client.refused(member(kind, "d", "g.test", "wrong")).await, "group auth failed");
+        assert_eq!(
+            client.refused(vhost_member(kind, "d", "other.test", "wrong")).await,
+            "group params invalid"
+        );
+        assert_eq!(client.refused(vhost_member(kind, "d", "g.test", "wrong")).await, "group auth failed");
         let two = NewProxy {
             custom_domains: vec!["g.test".to_owned(), "x.test".to_owned()],
-            ..member(kind, "d", "", "k")
+            ..vhost_member(kind, "d", "", "k")
         };
         assert_eq!(client.refused(two).await, "group params invalid");
         let alone = vhost(kind, "d", &["g.test"]);
         assert_eq!(client.refused(alone).await, "router config conflict");
         if kind == "tcpmux" {
             for other in [
-                NewProxy { route_by_http_user: "u".to_owned(), ..member(kind, "d", "g.test", "k") },
-                NewProxy { http_user: "u".to_owned(), ..member(kind, "d", "g.test", "k") },
-                NewProxy { http_pwd: "p".to_owned(), ..member(kind, "d", "g.test", "k") },
+                NewProxy { route_by_http_user: "u".to_owned(), ..vhost_member(kind, "d", "g.test", "k") },
+                NewProxy { http_user: "u".to_owned(), ..vhost_member(kind, "d", "g.test", "k") },
+                NewProxy { http_pwd: "p".to_owned(), ..vhost_member(kind, "d", "g.test", "k") },
             ] {
                 assert_eq!(client.refused(other).await, "group params invalid");
             }
         }
-        close(&mut client, "b").await;
+        client.close_and_wait("b").await;
         let mut turns = String::new();
         for _ in 0..4 {
             let _user = sends(port, &request).await;
             turns += &client.serve().await.1.proxy_name;
         }
         assert_eq!(turns, "acac");
-        close(&mut client, "a").await;
-        close(&mut client, "c").await;
+        client.close_and_wait("a").await;
+        client.close_and_wait("c").await;
         // The last one has taken the domain along.
-        start(&mut client, vhost(kind, "d", &["g.test"])).await;
-        close(&mut client, "d").await;
+        client.start_at(vhost(kind, "d", &["g.test"])).await;
+        client.close_and_wait("d").await;
     }
 }
 
@@ -236,7 +212,7 @@ async fn members_of_a_group_take_turns_and_agree_on_everything() {
 async fn bytes_behind_a_connect_are_kept() {
     let hosts = Hosts::start().await;
     let mut client = Client::login(&hosts.frps).await;
-    start(&mut client, vhost("tcpmux", "a", &["a.test"])).await;
+    client.start_at(vhost("tcpmux", "a", &["a.test"])).await;
     let mut user = sends(hosts.tcpmux, connect("a.test") + "early").await;
     let (mut work, started) = client.serve().await;
     assert_eq!(started.proxy_name, "a");
@@ -250,7 +226,7 @@ async fn bytes_behind_a_connect_are_kept() {
 async fn with_passthrough_the_service_answers() {
     let hosts = Hosts::with(|config| config.tcpmux_passthrough = true).await;
     let mut client = Client::login(&hosts.frps).await;
-    start(&mut client, vhost("tcpmux", "a", &["a.test"])).await;
+    client.start_at(vhost("tcpmux", "a", &["a.test"])).await;
     let mut user = sends(hosts.tcpmux, connect("a.test") + "early").await;
     let (mut work, _) = client.serve().await;
     hear(&mut work, &(connect("a.test") + "early")).await;
@@ -267,7 +243,7 @@ async fn credentials_are_checked_before_anything_is_said() {
         http_pwd: "secret".to_owned(),
         ..vhost("tcpmux", "a", &["a.test"])
     };
-    start(&mut client, guarded).await;
+    client.start_at(guarded).await;
     let request = |field: &str| format!("CONNECT a.test:80 HTTP/1.1\r\n{field}\r\n");
     for field in ["", "Proxy-Authorization: Basic Ym9iOng=\r\n", "Authorization: Basic Ym9iOnNlY3JldA==\r\n"]
     {
@@ -304,7 +280,7 @@ async fn clients_and_users_of_http_and_https_share_a_port() {
     })
     .await;
     let mut client = Client::login(&frps).await;
-    let told = start(&mut client, vhost("https", "a", &["a.test"])).await;
+    let told = client.start_at(vhost("https", "a", &["a.test"])).await;
     assert_eq!(told, format!("a.test:{port}"));
     let hello = hello("a.test");
     let _user = sends(port, &hello).await;

@@ -20,7 +20,7 @@ const TRAILERS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n\
 async fn http2_with_prior_knowledge() -> Result<()> {
     let corpus: Value = serde_json::from_str(&std::fs::read_to_string(crate::corpus())?)?;
     let setup = Setup::start(&corpus["setups"]["base"]).await?;
-    setup.services.play(&json!({ "*": [[{ "send": OK }]], "b": [[{ "send": TRAILERS }]] }));
+    setup.services.play(&json!({ "*": [[{ "send": OK }]], "b": [[{ "send": TRAILERS }]] })).await?;
     let tcp = TcpStream::connect(("127.0.0.1", setup.entrance)).await?;
     let (mut client, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await?;

@@ -13,11 +13,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use frp_test_support::ports;
-use frp_test_support::process::Process;
-use frp_test_support::programs::{Maker, Role};
+use frp_test_support::recorded::Recorded;
 use serde_json::Value;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 
 use crate::message::{Side, messages};
 use crate::script::Services;
@@ -66,14 +64,22 @@ fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/http/cases.json")
 }
 
+/// Plays the cases one after the other. Where a connection to a service may come late, it must not meet the next case,
+/// which gets programs of its own.
 async fn replay(setup: &Value, cases: &[Value]) -> Result<(usize, Vec<String>)> {
-    let setup = Setup::start(setup).await?;
+    let mut programs = None;
     let mut failures = Vec::new();
     for case in cases {
         let id = case["id"].as_str().unwrap_or_default();
-        if let Err(error) = setup.play(id, case).await {
+        let wanted = Wanted::of(id, case)?;
+        let running = match programs.take() {
+            Some(running) => running,
+            None => Setup::start(setup).await?,
+        };
+        if let Err(error) = running.play(&wanted, case).await {
             failures.push(format!("{id}: {error:#}"));
         }
+        programs = Some(running).filter(|_| !wanted.may_be_late());
     }
     Ok((cases.len(), failures))
 }
@@ -82,52 +88,25 @@ async fn replay(setup: &Value, cases: &[Value]) -> Result<(usize, Vec<String>)> 
 struct Setup {
     entrance: u16,
     services: Services,
-    _programs: (Process, Process),
-    _folder: tempfile::TempDir,
+    programs: Recorded,
 }
 
 impl Setup {
     async fn start(setup: &Value) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
         let services = Services::start().await?;
         let entrance = ports::free();
-        let mut places = vec![
-            ("{bind}".to_owned(), ports::free().to_string()),
-            ("{http}".to_owned(), entrance.to_string()),
-            ("{dead}".to_owned(), ports::free().to_string()),
-            ("{tmp}".to_owned(), folder.path().display().to_string()),
-        ];
+        let mut places = vec![("{http}".to_owned(), entrance.to_string())];
         places.extend(
             services.ports.iter().map(|(name, port)| (format!("{{backend:{name}}}"), port.to_string())),
         );
-        for (name, text) in setup["files"].as_object().into_iter().flatten() {
-            std::fs::write(folder.path().join(name), text.as_str().unwrap_or_default())?;
-        }
-        let mut proxies = 0;
-        for program in ["frps", "frpc"] {
-            let mut text = setup[program].as_str().context("a configuration")?.to_owned();
-            for (place, value) in &places {
-                text = text.replace(place.as_str(), value);
-            }
-            proxies = text.matches("[[proxies]]").count();
-            std::fs::write(folder.path().join(format!("{program}.toml")), text)?;
-        }
-        let start = |role: Role| {
-            let file = format!("{}.toml", role.name());
-            Process::start(&Maker::from_env(role).executable(role)?, &["-c", &file], folder.path())
-        };
-        let mut frps = start(Role::Frps)?;
-        frps.line("frps started successfully").await?;
-        let mut frpc = start(Role::Frpc)?;
-        frpc.lines("start proxy success", proxies).await?;
-        Ok(Self { entrance, services, _programs: (frps, frpc), _folder: folder })
+        let programs = Recorded::start(setup, &places).await?;
+        Ok(Self { entrance, services, programs })
     }
 
-    async fn play(&self, id: &str, case: &Value) -> Result<()> {
-        self.services.play(&case["backend"]);
+    async fn play(&self, wanted: &Wanted, case: &Value) -> Result<()> {
+        self.services.play(&case["backend"]).await?;
         // What is closed must be known to be before the next request may look for a connection.
-        sleep(Duration::from_millis(20)).await;
-        let wanted = Wanted::of(id, case)?;
+        self.programs.settled().await?;
         let enough = |got: &[u8], visit: usize| {
             let got = messages(got, Side::Responses(wanted.methods(visit)), false);
             wanted.has_come(visit, &got)
@@ -137,9 +116,6 @@ impl Setup {
         for (number, visit) in visits.iter().enumerate() {
             let got = messages(&visit.got, Side::Responses(wanted.methods(number)), visit.ended);
             wanted.judge_user(number, &got, visit).with_context(|| format!("user {number}"))?;
-        }
-        if wanted.may_be_late() {
-            sleep(Duration::from_millis(100)).await;
         }
         wanted.judge_services(&self.services.served())
     }

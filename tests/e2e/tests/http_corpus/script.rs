@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use frp_test_support::within;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -134,11 +135,10 @@ pub(crate) async fn user(
         }
         visits.push(visit);
         drop(stream);
+        // Its silence has shown that its connection to the service is free for the next one.
         if !again {
             return Ok(visits);
         }
-        // Its end has to be noticed before the next one may find its connection to the service.
-        sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -154,6 +154,8 @@ pub(crate) struct Services {
     state: Arc<Mutex<State>>,
     /// Counts cases; whoever serves an older one closes.
     case: watch::Sender<u64>,
+    /// Connections that are open.
+    open: watch::Sender<usize>,
     pub(crate) ports: HashMap<&'static str, u16>,
     _accepting: JoinSet<()>,
 }
@@ -174,12 +176,13 @@ impl Services {
     pub(crate) async fn start() -> Result<Self> {
         let state = Arc::<Mutex<State>>::default();
         let (case, _) = watch::channel(0);
+        let (open, _) = watch::channel(0);
         let mut accepting = JoinSet::new();
         let mut ports = HashMap::new();
         for name in ["a", "b", "c"] {
             let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
             ports.insert(name, listener.local_addr()?.port());
-            let (state, case) = (Arc::clone(&state), case.clone());
+            let (state, case, open) = (Arc::clone(&state), case.clone(), open.clone());
             accepting.spawn(async move {
                 let mut serving = JoinSet::new();
                 while let Ok((stream, _)) = listener.accept().await {
@@ -189,23 +192,27 @@ impl Services {
                         state.served.push(Served { name, got: Vec::new() });
                         state.served.len() - 1
                     };
-                    let state = Arc::clone(&state);
+                    let (state, open) = (Arc::clone(&state), open.clone());
+                    open.send_modify(|open| *open += 1);
                     serving.spawn(async move {
                         tokio::select! {
                             _ = over.changed() => {}
                             _ = serve(stream, name, index, state) => {}
                         }
+                        open.send_modify(|open| *open -= 1);
                     });
                 }
             });
         }
-        Ok(Self { state, case, ports, _accepting: accepting })
+        Ok(Self { state, case, open, ports, _accepting: accepting })
     }
 
     /// Closes what is left of the last case, and plays these scripts from now on.
-    pub(crate) fn play(&self, scripts: &Value) {
+    pub(crate) async fn play(&self, scripts: &Value) -> Result<()> {
         self.case.send_modify(|case| *case += 1);
+        within("closed connections", self.open.subscribe().wait_for(|open| *open == 0)).await??;
         *lock(&self.state) = State { scripts: scripts.clone(), ..State::default() };
+        Ok(())
     }
 
     pub(crate) fn served(&self) -> Vec<Served> {

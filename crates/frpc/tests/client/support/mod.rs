@@ -52,3 +52,15 @@ pub(crate) async fn closed(stream: &mut (impl AsyncRead + Unpin)) {
 pub(crate) async fn ended(stream: &mut (impl AsyncRead + Unpin)) {
     assert_eq!(soon(stream.read(&mut [0])).await.unwrap(), 0);
 }
+
+/// A client that runs with `text` and one proxy serves a user.
+pub(crate) async fn serves(mut frps: Frps, text: Text) {
+    let echo = Echo::start().await;
+    let frpc = text.tcp("web", echo.port, "").start();
+    let mut control = frps.accept("0123456789abcdef").await;
+    control.start().await;
+    let mut user = frps.user(&mut control, "web").await;
+    say(&mut user, "hello").await;
+    hear(&mut user, "hello").await;
+    frpc.stop().await;
+}
