@@ -107,8 +107,8 @@ mod tests {
         let auth = ClientAuth::token("123".into(), Scopes::default());
         auth.set_ping(&mut ping).await.unwrap();
         auth.set_new_work_conn(&mut work).await.unwrap();
-        assert_eq!((ping.timestamp, ping.privilege_key.as_str()), (0, ""));
-        assert_eq!((work.timestamp, work.privilege_key.as_str()), (0, ""));
+        assert_eq!((ping.timestamp, ping.privilege_key.expose()), (0, ""));
+        assert_eq!((work.timestamp, work.privilege_key.expose()), (0, ""));
 
         let (mut ping, mut work) = (Ping::default(), NewWorkConn::default());
         let auth = ClientAuth::token("123".into(), Scopes { heart_beats: true, new_work_conns: false });

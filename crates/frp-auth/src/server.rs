@@ -1,5 +1,6 @@
 //! The server's side: checking proof.
 
+use frp_proto::Secret;
 use frp_proto::msg::{Login, NewWorkConn, Ping};
 
 use crate::{Scopes, Token, token};
@@ -85,7 +86,7 @@ impl ServerAuth {
         }
     }
 
-    fn check(&self, timestamp: i64, presented: &str, refusal: VerifyError) -> Result<(), VerifyError> {
+    fn check(&self, timestamp: i64, presented: &Secret, refusal: VerifyError) -> Result<(), VerifyError> {
         if token::matches(&self.token, timestamp, presented) { Ok(()) } else { Err(refusal) }
     }
 }
@@ -140,8 +141,7 @@ mod tests {
     async fn a_key_belongs_to_one_timestamp() {
         let server = ServerAuth::token("123".into(), Scopes::default());
         let key = "8c89053b65639170f09e7b2bef70ed0c";
-        let login =
-            |timestamp, key: &str| Login { timestamp, privilege_key: key.to_owned(), ..Login::default() };
+        let login = |timestamp, key: &str| Login { timestamp, privilege_key: key.into(), ..Login::default() };
         assert_eq!(server.verify_login(&login(1_700_000_000, key)).await, Ok(()));
         for (timestamp, key) in [
             (1_700_000_001, key),

@@ -5,18 +5,19 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use frp_proto::digest::{auth_key, constant_time_eq};
+use frp_proto::Secret;
+use frp_proto::digest::auth_key;
 
 use crate::Token;
 
 /// The key that goes with `timestamp`.
-pub(crate) fn key(token: &Token, timestamp: i64) -> String {
+pub(crate) fn key(token: &Token, timestamp: i64) -> Secret {
     auth_key(token.as_bytes(), timestamp)
 }
 
 /// Whether `presented` is the key that goes with `timestamp`; takes the same time wherever they differ.
-pub(crate) fn matches(token: &Token, timestamp: i64, presented: &str) -> bool {
-    constant_time_eq(key(token, timestamp).as_bytes(), presented.as_bytes())
+pub(crate) fn matches(token: &Token, timestamp: i64, presented: &Secret) -> bool {
+    *presented == key(token, timestamp)
 }
 
 /// Now, in Unix seconds. A clock before 1970 gives 0, which the other side accepts like any other time.

@@ -4,10 +4,11 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use frp_proto::Secret;
 use frp_proto::digest::constant_time_eq;
 
 /// A user and a password. Never shows either.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, Default)]
 pub struct Credentials {
     decoded: Vec<u8>,
     colon: usize,
@@ -39,10 +40,10 @@ impl Credentials {
 
     /// Whether both are these, in a time that does not tell how much of them is right.
     #[must_use]
-    pub fn are(&self, user: &str, password: &str) -> bool {
+    pub fn are(&self, user: &str, password: &Secret) -> bool {
         // Both are always compared.
         constant_time_eq(self.user(), user.as_bytes())
-            & constant_time_eq(self.password(), password.as_bytes())
+            & constant_time_eq(self.password(), password.expose().as_bytes())
     }
 }
 
@@ -60,12 +61,12 @@ mod tests {
     fn credentials() {
         let right = Credentials::parse(b"Basic Ym9iOnNlOmNyZXQ=").unwrap();
         assert_eq!(right.user(), b"bob");
-        assert!(right.are("bob", "se:cret"));
-        assert!(!right.are("bob", "se:cre"));
-        assert!(!right.are("eve", "se:cret"));
-        assert_eq!(Credentials::parse(b"bAsIc Ym9iOnNlOmNyZXQ="), Some(right.clone()));
+        assert!(right.are("bob", &"se:cret".into()));
+        assert!(!right.are("bob", &"se:cre".into()));
+        assert!(!right.are("eve", &"se:cret".into()));
+        assert!(Credentials::parse(b"bAsIc Ym9iOnNlOmNyZXQ=").unwrap().are("bob", &"se:cret".into()));
         assert!(!format!("{right:?}").contains("bob"));
-        assert!(Credentials::parse(b"Basic OnB3").unwrap().are("", "pw"));
+        assert!(Credentials::parse(b"Basic OnB3").unwrap().are("", &"pw".into()));
     }
 
     #[test]
@@ -73,7 +74,7 @@ mod tests {
         for value in
             ["", "Basic", "Basic ", "Basic !!!", "Basic Ym9i", "Basic Ym9iOnNlOmNyZXQ", "Bearer Ym9iOng="]
         {
-            assert_eq!(Credentials::parse(value.as_bytes()), None, "{value}");
+            assert!(Credentials::parse(value.as_bytes()).is_none(), "{value}");
         }
     }
 }

@@ -3,6 +3,8 @@
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
+use crate::Secret;
+
 /// `privilege_key` of a login, ping or work connection: the lower-case hex MD5 of `token` followed by
 /// `timestamp` (Unix seconds) in decimal, nothing between them.
 ///
@@ -14,7 +16,7 @@ use subtle::ConstantTimeEq;
 /// assert_eq!(auth_key(b"123", 1_700_000_000), "8c89053b65639170f09e7b2bef70ed0c");
 /// ```
 #[must_use]
-pub fn auth_key(token: &[u8], timestamp: i64) -> String {
+pub fn auth_key(token: &[u8], timestamp: i64) -> Secret {
     let mut md5 = Md5::new();
     md5.update(token);
     md5.update(timestamp.to_string());
@@ -24,10 +26,11 @@ pub fn auth_key(token: &[u8], timestamp: i64) -> String {
             hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
         }
     }
-    hex
+    hex.into()
 }
 
-/// Whether two keys are equal, in a time that depends on their lengths alone.
+/// Whether two keys are equal, in a time that depends on their lengths alone. Everything secret is compared with this,
+/// most of it through [`Secret`].
 #[must_use]
 pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()

@@ -14,7 +14,8 @@
 //! | [`udp`] | datagrams as messages, without building the message first |
 //! | [`exchange`] | the login exchange as machines: first message, reply, when the cipher starts |
 //! | [`crypto`] | key derivation and the AES-CFB stream |
-//! | [`digest`] | `privilege_key` and `sign_key`, and comparing them in constant time |
+//! | [`Secret`] | a text that is never shown and always compared in constant time |
+//! | [`digest`] | `privilege_key` and `sign_key`, and the comparison in constant time |
 //! | [`proxy_protocol`] | PROXY protocol headers, versions 1 and 2 |
 //! | [`sniff`] | what the first bytes of a connection or stream say |
 //! | [`client_hello`] | the server name that a TLS client asks for |
@@ -35,8 +36,10 @@ pub mod limits;
 pub mod msg;
 pub mod names;
 pub mod proxy_protocol;
+mod secret;
 pub mod sniff;
 pub mod udp;
 pub mod v1;
 
 pub use json::{JsonError, JsonErrorKind};
+pub use secret::Secret;

@@ -26,7 +26,7 @@ fn login() -> impl Strategy<Value = Login> {
                 os,
                 arch,
                 user,
-                privilege_key,
+                privilege_key: privilege_key.into(),
                 timestamp,
                 run_id,
                 client_id: String::new(),

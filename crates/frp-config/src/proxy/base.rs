@@ -136,7 +136,7 @@ impl ProxyBase {
             message.bandwidth_limit_mode.clone_from(&self.transport.bandwidth_limit_mode);
         }
         message.group.clone_from(&self.load_balancer.group);
-        self.load_balancer.group_key.expose().clone_into(&mut message.group_key);
+        message.group_key = self.load_balancer.group_key.clone();
         message.metas = (*self.metadatas).clone();
         message.annotations.clone_from(&self.annotations);
     }
@@ -154,7 +154,7 @@ impl ProxyBase {
             },
             load_balancer: LoadBalancerConfig {
                 group: message.group.clone(),
-                group_key: message.group_key.as_str().into(),
+                group_key: message.group_key.clone(),
             },
             metadatas: message.metas.clone().into(),
             annotations: message.annotations.clone(),

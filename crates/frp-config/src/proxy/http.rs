@@ -40,7 +40,7 @@ impl HttpProxy {
         self.domain.write_message(message);
         message.locations.clone_from(&self.locations);
         message.http_user.clone_from(&self.http_user);
-        self.http_password.expose().clone_into(&mut message.http_pwd);
+        message.http_pwd = self.http_password.clone();
         message.host_header_rewrite.clone_from(&self.host_header_rewrite);
         message.headers = (*self.request_headers.set).clone();
         message.response_headers = (*self.response_headers.set).clone();
@@ -53,7 +53,7 @@ impl HttpProxy {
             domain: DomainConfig::from_message(message),
             locations: message.locations.clone(),
             http_user: message.http_user.clone(),
-            http_password: message.http_pwd.as_str().into(),
+            http_password: message.http_pwd.clone(),
             host_header_rewrite: message.host_header_rewrite.clone(),
             request_headers: HeaderOperations { set: message.headers.clone().into() },
             response_headers: HeaderOperations { set: message.response_headers.clone().into() },

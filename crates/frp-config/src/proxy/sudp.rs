@@ -22,14 +22,14 @@ table! {
 
 impl SudpProxy {
     pub(super) fn write_message(&self, message: &mut NewProxy) {
-        self.secret_key.expose().clone_into(&mut message.sk);
+        message.sk = self.secret_key.clone();
         message.allow_users.clone_from(&self.allow_users);
     }
 
     pub(super) fn from_message(message: &NewProxy) -> Self {
         Self {
             base: ProxyBase::from_message(message),
-            secret_key: message.sk.as_str().into(),
+            secret_key: message.sk.clone(),
             allow_users: message.allow_users.clone(),
         }
     }

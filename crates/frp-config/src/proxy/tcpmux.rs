@@ -35,7 +35,7 @@ impl TcpmuxProxy {
     pub(super) fn write_message(&self, message: &mut NewProxy) {
         self.domain.write_message(message);
         message.http_user.clone_from(&self.http_user);
-        self.http_password.expose().clone_into(&mut message.http_pwd);
+        message.http_pwd = self.http_password.clone();
         message.route_by_http_user.clone_from(&self.route_by_http_user);
         message.multiplexer.clone_from(&self.multiplexer);
     }
@@ -45,7 +45,7 @@ impl TcpmuxProxy {
             base: ProxyBase::from_message(message),
             domain: DomainConfig::from_message(message),
             http_user: message.http_user.clone(),
-            http_password: message.http_pwd.as_str().into(),
+            http_password: message.http_pwd.clone(),
             route_by_http_user: message.route_by_http_user.clone(),
             multiplexer: message.multiplexer.clone(),
         }

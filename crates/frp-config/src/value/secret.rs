@@ -1,44 +1,10 @@
-//! Values that must not reach a log.
+//! Values that must not reach a log: [`Secret`] is the one of all our crates.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// A text that is never shown by `Debug`: tokens, passwords, secret keys, URLs that may carry credentials.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself. Name it where it is needed, and keep it out of messages.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether nothing is configured.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_empty() { "\"\"" } else { "<redacted>" })
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
+pub use frp_proto::Secret;
 
 /// Names with texts that users choose (metadata, header sets, endpoint parameters). `Debug` shows the names only,
 /// since the texts often are tokens.
@@ -92,8 +58,6 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        assert_eq!(format!("{:?}", Secret::from("hunter2")), "<redacted>");
-        assert_eq!(format!("{:?}", Secret::default()), "\"\"");
         let pairs: Pairs = [("token".to_owned(), "hunter2".to_owned())].into_iter().collect();
         assert_eq!(format!("{pairs:?}"), "{\"token\"}");
     }

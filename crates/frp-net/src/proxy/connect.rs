@@ -20,7 +20,7 @@ pub(super) async fn http(
     credentials: Option<&Credentials>,
 ) -> Result<Stream, ProxyError> {
     let authorization = credentials.map(|Credentials { user, password }| {
-        format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+        format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.expose())))
     });
     let response = ask(&mut stream, target, authorization.as_deref()).await?;
     match response.status() {
@@ -54,8 +54,11 @@ pub(super) async fn ntlm(
         if let (407, Some(credentials)) = (response.status(), credentials) {
             match offer(&response) {
                 Some(Offer::Challenge(scheme, challenge)) => {
-                    let proof =
-                        messages::authenticate_message(&challenge, &credentials.user, &credentials.password)?;
+                    let proof = messages::authenticate_message(
+                        &challenge,
+                        &credentials.user,
+                        credentials.password.expose(),
+                    )?;
                     let closing = is_closing(&response);
                     stream =
                         after_page(stream, response).await?.filter(|_| !closing).ok_or(NtlmError::Closed)?;

@@ -14,6 +14,7 @@ use std::io;
 
 use frp_http::HeadError;
 use frp_http::read::ReadError;
+use frp_proto::Secret;
 use frp_stream::Stream;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -97,7 +98,7 @@ enum Kind {
 #[derive(Clone, PartialEq, Eq)]
 struct Credentials {
     user: String,
-    password: String,
+    password: Secret,
 }
 
 /// A proxy on the way to the server.
@@ -162,7 +163,7 @@ impl Proxy {
             None => None,
             Some(user_info) => {
                 let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
-                Some(Credentials { user: unescaped(user)?, password: unescaped(password)? })
+                Some(Credentials { user: unescaped(user)?, password: unescaped(password)?.into() })
             }
         };
         Ok(Some(Self { kind, host: host.to_owned(), port, credentials }))

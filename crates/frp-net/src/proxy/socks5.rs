@@ -84,7 +84,7 @@ pub(super) async fn connect(
 }
 
 async fn authenticate(stream: &mut Stream, credentials: &Credentials) -> Result<(), String> {
-    let Credentials { user, password } = credentials;
+    let (user, password) = (&credentials.user, credentials.password.expose());
     let (Ok(user_length), Ok(password_length)) = (u8::try_from(user.len()), u8::try_from(password.len()))
     else {
         return Err("invalid username/password".to_owned());

@@ -14,7 +14,7 @@ type Parsed = (Kind, String, Option<(String, String)>);
 fn parse(url: &str) -> Option<Parsed> {
     Proxy::parse(url).unwrap().map(|proxy| {
         let address = proxy.address();
-        (proxy.kind, address, proxy.credentials.map(|c| (c.user, c.password)))
+        (proxy.kind, address, proxy.credentials.map(|c| (c.user, c.password.expose().to_owned())))
     })
 }
 

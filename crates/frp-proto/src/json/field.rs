@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{JsonError, JsonErrorKind, ObjectWriter, Reader, base64, write_bytes, write_string};
+use crate::Secret;
 
 /// A value inside a message.
 pub(crate) trait Field {
@@ -113,6 +114,18 @@ impl Field for String {
             *self = reader.string()?.into_owned();
         }
         Ok(())
+    }
+}
+
+impl Field for Secret {
+    fn is_omitted(&self) -> bool {
+        self.is_empty()
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        write_string(out, self.expose());
+    }
+    fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), JsonError> {
+        self.text_mut().read(reader)
     }
 }
 

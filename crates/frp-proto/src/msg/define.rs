@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Declares a struct with its wire form. A field may be marked `[secret]` (its value never shows in `Debug`
-/// output), `[keys]` (of a map only the keys show) or `[length]` (only its length shows).
+/// Declares a struct with its wire form. A field may be marked `[keys]` (of a map only the keys show in
+/// `Debug` output) or `[length]` (only its length shows).
 macro_rules! wire_struct {
     (
         $(#[$meta:meta])*
@@ -57,9 +57,6 @@ macro_rules! shown {
     ($value:expr) => {
         &$value
     };
-    ($value:expr, secret) => {
-        &$crate::msg::define::Secret(&$value)
-    };
     ($value:expr, keys) => {
         &$crate::msg::define::Keys(&$value)
     };
@@ -71,9 +68,9 @@ macro_rules! shown {
 pub(crate) use {shown, wire_struct};
 
 /// Shows whether a text is set, not what it is.
-pub(crate) struct Secret<'a>(pub(crate) &'a str);
+struct Hidden<'a>(&'a str);
 
-impl fmt::Debug for Secret<'_> {
+impl fmt::Debug for Hidden<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_empty() { "\"\"" } else { "<redacted>" })
     }
@@ -84,7 +81,7 @@ pub(crate) struct Keys<'a>(pub(crate) &'a super::StringMap);
 
 impl fmt::Debug for Keys<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.iter().map(|(key, value)| (key, Secret(value)))).finish()
+        f.debug_map().entries(self.0.iter().map(|(key, value)| (key, Hidden(value)))).finish()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::StringMap;
 use super::define::wire_struct;
+use crate::Secret;
 use crate::json::StructField;
 
 wire_struct! {
@@ -18,7 +19,7 @@ wire_struct! {
         /// Prefix of the client's proxy names; may be empty.
         user: String = "user",
         /// [`crate::digest::auth_key`] of the token and `timestamp`, or an OIDC access token.
-        privilege_key: String = "privilege_key" [secret],
+        privilege_key: Secret = "privilege_key",
         /// Unix seconds.
         timestamp: i64 = "timestamp",
         /// The run id of the client's last session with this server; empty on its first login.
@@ -62,7 +63,7 @@ wire_struct! {
     /// Heartbeat. The key is set only with the `HeartBeats` scope.
     pub struct Ping {
         /// As [`Login::privilege_key`].
-        privilege_key: String = "privilege_key" [secret],
+        privilege_key: Secret = "privilege_key",
         /// Unix seconds.
         timestamp: i64 = "timestamp",
     }

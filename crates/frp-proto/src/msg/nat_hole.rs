@@ -1,6 +1,7 @@
 //! Hole punching for xtcp.
 
 use super::define::wire_struct;
+use crate::Secret;
 use crate::json::StructField;
 
 wire_struct! {
@@ -15,7 +16,7 @@ wire_struct! {
         /// `quic` or `kcp`.
         protocol: String = "protocol",
         /// [`crate::digest::auth_key`] of the secret key and `timestamp`.
-        sign_key: String = "sign_key" [secret],
+        sign_key: Secret = "sign_key",
         /// Unix seconds.
         timestamp: i64 = "timestamp",
         /// The visitor's addresses as STUN servers see them.

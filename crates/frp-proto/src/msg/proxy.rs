@@ -2,6 +2,7 @@
 
 use super::StringMap;
 use super::define::wire_struct;
+use crate::Secret;
 
 wire_struct! {
     /// Asks the server to run a proxy.
@@ -21,7 +22,7 @@ wire_struct! {
         /// Name of the load balancing group; may be empty.
         group: String = "group",
         /// What admits to the group.
-        group_key: String = "group_key" [secret],
+        group_key: Secret = "group_key",
         /// Free text for the server's plugins.
         metas: StringMap = "metas" [keys],
         /// Free text for the dashboard.
@@ -37,7 +38,7 @@ wire_struct! {
         /// http, tcpmux: user of basic authentication.
         http_user: String = "http_user",
         /// http, tcpmux: password of basic authentication.
-        http_pwd: String = "http_pwd" [secret],
+        http_pwd: Secret = "http_pwd",
         /// http: replaces the request's host.
         host_header_rewrite: String = "host_header_rewrite",
         /// http: headers set in requests.
@@ -47,7 +48,7 @@ wire_struct! {
         /// http, tcpmux: route only requests of this user.
         route_by_http_user: String = "route_by_http_user",
         /// stcp, sudp, xtcp: the secret key.
-        sk: String = "sk" [secret],
+        sk: Secret = "sk",
         /// stcp, sudp, xtcp: whose visitors are let in.
         allow_users: Vec<String> = "allow_users",
         /// tcpmux: `httpconnect`.

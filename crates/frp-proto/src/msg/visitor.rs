@@ -1,6 +1,7 @@
 //! Visitor connections of stcp, sudp and xtcp.
 
 use super::define::wire_struct;
+use crate::Secret;
 
 wire_struct! {
     /// The first message of a visitor stream.
@@ -10,7 +11,7 @@ wire_struct! {
         /// Full name of the proxy it visits.
         proxy_name: String = "proxy_name",
         /// [`crate::digest::auth_key`] of the secret key and `timestamp`.
-        sign_key: String = "sign_key" [secret],
+        sign_key: Secret = "sign_key",
         /// Unix seconds.
         timestamp: i64 = "timestamp",
         /// Whether the leg between visitor and server is encrypted.

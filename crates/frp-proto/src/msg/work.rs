@@ -1,6 +1,7 @@
 //! Work connections: the streams that carry users' data.
 
 use super::define::wire_struct;
+use crate::Secret;
 
 wire_struct! {
     /// The first message of a work stream.
@@ -8,7 +9,7 @@ wire_struct! {
         /// The session that the stream belongs to.
         run_id: String = "run_id",
         /// As in [`super::Login`]; set only with the `NewWorkConns` scope.
-        privilege_key: String = "privilege_key" [secret],
+        privilege_key: Secret = "privilege_key",
         /// Unix seconds.
         timestamp: i64 = "timestamp",
     }

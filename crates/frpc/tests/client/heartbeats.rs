@@ -13,7 +13,7 @@ async fn pings_are_sent_at_once_and_again() {
     let mut control = frps.accept("0123456789abcdef").await;
     for _ in 0..3 {
         let ping = control.ping().await;
-        assert_eq!((ping.privilege_key.as_str(), ping.timestamp), ("", 0));
+        assert_eq!((ping.privilege_key.expose(), ping.timestamp), ("", 0));
         log.line("DEBUG [0123456789abcdef] send heartbeat to server").await;
         control.send(Pong::default()).await;
         log.line("DEBUG [0123456789abcdef] receive heartbeat from server").await;

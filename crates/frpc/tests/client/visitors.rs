@@ -334,7 +334,7 @@ async fn an_stcp_proxy_serves_its_users_as_tcp_does() {
     let frpc = Text::with_token(&frps).proxy("stcp", "s", &more).start();
     let mut control = frps.accept(RUN_ID).await;
     let offer = control.start().await;
-    assert_eq!((offer.proxy_type.as_str(), offer.sk.as_str(), offer.remote_port), ("stcp", "abc", 0));
+    assert_eq!((offer.proxy_type.as_str(), offer.sk.expose(), offer.remote_port), ("stcp", "abc", 0));
     assert_eq!(offer.allow_users, ["you"]);
     let mut user = frps.user(&mut control, "s").await;
     say(&mut user, "hello").await;

@@ -14,7 +14,7 @@ async fn a_work_connection_names_its_session() {
     let mut control = frps.accept("0123456789abcdef").await;
     control.send(ReqWorkConn::default()).await;
     let (_, message) = frps.work_conn().await;
-    assert_eq!((message.run_id.as_str(), message.privilege_key.as_str()), ("0123456789abcdef", ""));
+    assert_eq!((message.run_id.as_str(), message.privilege_key.expose()), ("0123456789abcdef", ""));
     frpc.stop().await;
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use frp_net::keepalive::Keepalive;
 use frp_net::listen::{accept, bind_tcp};
-use frp_proto::digest::constant_time_eq;
+use frp_proto::Secret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,7 +34,7 @@ pub(crate) enum GroupError {
 /// What a member brings along. All of it must equal what the first member brought.
 pub(crate) struct Terms<'a> {
     pub(crate) group: &'a str,
-    pub(crate) key: &'a str,
+    pub(crate) key: &'a Secret,
     pub(crate) address: &'a str,
     /// The port as configured, which may be 0.
     pub(crate) port: i64,
@@ -50,7 +50,7 @@ pub(crate) struct TcpGroups {
 }
 
 struct Group {
-    key: String,
+    key: Secret,
     address: String,
     port: i64,
     real_port: u16,
@@ -95,7 +95,7 @@ impl TcpGroups {
         let (lease, listener) =
             self.ports.acquire(first, terms.port, |port| bind_tcp(terms.address, port))?;
         let group = Arc::new(Group {
-            key: terms.key.to_owned(),
+            key: terms.key.clone(),
             address: terms.address.to_owned(),
             port: terms.port,
             real_port: lease.port(),
@@ -126,7 +126,7 @@ impl Group {
         if self.port != terms.port {
             return Err(GroupError::OtherPort);
         }
-        if !constant_time_eq(self.key.as_bytes(), terms.key.as_bytes()) {
+        if self.key != *terms.key {
             return Err(GroupError::WrongKey);
         }
         Ok(())

@@ -21,7 +21,7 @@ pub(super) fn listen(running: &mut Running, config: &TcpProxy) -> Result<String,
     let balancer = &config.base.load_balancer;
     if !balancer.group.is_empty() {
         let group = balancer.group.as_str();
-        let terms = Terms { group, key: balancer.group_key.expose(), address, port: wanted };
+        let terms = Terms { group, key: &balancer.group_key, address, port: wanted };
         let membership = core.tcp_groups.join(&running.proxy, &terms)?;
         info!("tcp proxy listen port [{wanted}] in group [{group}]");
         let port = membership.port();

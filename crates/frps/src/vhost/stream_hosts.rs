@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use frp_config::proxy::LoadBalancerConfig;
 use frp_config::value::Secret;
-use frp_proto::digest::constant_time_eq;
 
 use super::{Conflict, Query, Registration, Route, Router};
 use crate::group::Rotation;
@@ -137,7 +136,7 @@ impl Group {
         if self.host.terms != *terms {
             return Err(HostError::OtherTerms);
         }
-        if !constant_time_eq(self.key.expose().as_bytes(), key.expose().as_bytes()) {
+        if self.key != *key {
             return Err(HostError::WrongKey);
         }
         Ok(())

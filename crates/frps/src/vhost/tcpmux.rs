@@ -161,7 +161,7 @@ impl Request {
             || self
                 .credentials
                 .as_ref()
-                .is_some_and(|given| given.are(&terms.http_user, terms.http_password.expose()))
+                .is_some_and(|given| given.are(&terms.http_user, &terms.http_password))
     }
 
     /// What the service gets first.

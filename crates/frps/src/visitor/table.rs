@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use frp_config::Secret;
 use frp_proto::crypto::{Key, key};
-use frp_proto::digest::{auth_key, constant_time_eq};
+use frp_proto::digest::auth_key;
 use frp_proto::msg::NewVisitorConn;
 use frp_stream::layer::Layers;
 
@@ -47,7 +47,7 @@ impl Terms {
     /// Whether who signs this knows the secret. The timestamp may be of any age, as upstream has it.
     fn signed(&self, message: &NewVisitorConn) -> bool {
         let expected = auth_key(self.secret.expose().as_bytes(), message.timestamp);
-        constant_time_eq(expected.as_bytes(), message.sign_key.as_bytes())
+        message.sign_key == expected
     }
 
     fn allows(&self, user: &str) -> bool {
@@ -138,7 +138,7 @@ mod tests {
 
     /// As the original's client signs.
     fn signed(sign_key: &str, timestamp: i64) -> NewVisitorConn {
-        NewVisitorConn { sign_key: sign_key.to_owned(), timestamp, ..NewVisitorConn::default() }
+        NewVisitorConn { sign_key: sign_key.into(), timestamp, ..NewVisitorConn::default() }
     }
 
     #[test]

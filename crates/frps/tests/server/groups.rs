@@ -7,7 +7,7 @@ use frp_proto::msg::NewProxy;
 use crate::support::*;
 
 fn member(name: &str, port: u16, key: &str) -> NewProxy {
-    NewProxy { group: "g".to_owned(), group_key: key.to_owned(), ..tcp(name, port) }
+    NewProxy { group: "g".to_owned(), group_key: key.into(), ..tcp(name, port) }
 }
 
 /// Which member serves the next user.

@@ -198,7 +198,7 @@ async fn a_route_by_fallback_is_checked_without_it() {
     let mut client = Client::login(&frps).await;
     let guarded = NewProxy {
         http_user: "u1".to_owned(),
-        http_pwd: "p".to_owned(),
+        http_pwd: "p".into(),
         route_by_http_user: "u1".to_owned(),
         ..http("a", &["a.test"])
     };

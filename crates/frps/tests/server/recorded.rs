@@ -153,7 +153,7 @@ async fn a_recorded_visitor_and_a_recorded_owner_find_each_other() {
         let _visitor = recorded_login(&frps, &visit.run_id).await;
         let proxy = NewProxy {
             proxy_type: "stcp".to_owned(),
-            sk: "abc".to_owned(),
+            sk: "abc".into(),
             use_encryption: encrypted,
             ..tcp("secret", 0)
         };

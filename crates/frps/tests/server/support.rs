@@ -238,7 +238,7 @@ pub(crate) fn vhost(kind: &str, name: &str, domains: &[&str]) -> NewProxy {
 
 /// The same in the group `g`.
 pub(crate) fn vhost_member(kind: &str, name: &str, domain: &str, key: &str) -> NewProxy {
-    NewProxy { group: "g".to_owned(), group_key: key.to_owned(), ..vhost(kind, name, &[domain]) }
+    NewProxy { group: "g".to_owned(), group_key: key.into(), ..vhost(kind, name, &[domain]) }
 }
 
 pub(crate) fn udp_proxy(name: &str, remote_port: u16) -> NewProxy {

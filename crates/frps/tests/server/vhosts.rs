@@ -188,7 +188,7 @@ async fn members_of_a_group_take_turns_and_agree_on_everything() {
             for other in [
                 NewProxy { route_by_http_user: "u".to_owned(), ..vhost_member(kind, "d", "g.test", "k") },
                 NewProxy { http_user: "u".to_owned(), ..vhost_member(kind, "d", "g.test", "k") },
-                NewProxy { http_pwd: "p".to_owned(), ..vhost_member(kind, "d", "g.test", "k") },
+                NewProxy { http_pwd: "p".into(), ..vhost_member(kind, "d", "g.test", "k") },
             ] {
                 assert_eq!(client.refused(other).await, "group params invalid");
             }
@@ -240,7 +240,7 @@ async fn credentials_are_checked_before_anything_is_said() {
     let mut client = Client::login(&hosts.frps).await;
     let guarded = NewProxy {
         http_user: "bob".to_owned(),
-        http_pwd: "secret".to_owned(),
+        http_pwd: "secret".into(),
         ..vhost("tcpmux", "a", &["a.test"])
     };
     client.start_at(guarded).await;

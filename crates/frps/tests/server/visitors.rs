@@ -14,7 +14,7 @@ use crate::support::*;
 const SECRET: &str = "abc";
 
 fn secret_proxy(kind: &str, name: &str) -> NewProxy {
-    NewProxy { proxy_type: kind.to_owned(), sk: SECRET.to_owned(), ..tcp(name, 0) }
+    NewProxy { proxy_type: kind.to_owned(), sk: SECRET.into(), ..tcp(name, 0) }
 }
 
 /// Starts a proxy that has no public address.
@@ -186,7 +186,7 @@ async fn closing_the_proxy_keeps_visitors_out_and_leaves_those_inside() {
     drop(owner);
     soon(async { while visitor_error(&frps, &visitor).await != text {} }).await;
     let mut owner = Client::login(&frps).await;
-    start(&mut owner, NewProxy { sk: "new".to_owned(), ..secret_proxy("stcp", "s") }).await;
+    start(&mut owner, NewProxy { sk: "new".into(), ..secret_proxy("stcp", "s") }).await;
     assert_eq!(refused(&frps, visit(&visitor, "s")).await, "visitor connection of [s] auth failed");
     say(&mut work, "and answering").await;
     hear(&mut user, "and answering").await;

@@ -31,10 +31,10 @@ impl Policy {
 
     /// Whether a request with these credentials may pass.
     pub(super) fn lets_pass(&self, given: Option<&Credentials>) -> bool {
-        if self.http_user.is_empty() && self.http_password.expose().is_empty() {
+        if self.http_user.is_empty() && self.http_password.is_empty() {
             return true;
         }
-        given.is_some_and(|given| given.are(&self.http_user, self.http_password.expose()))
+        given.is_some_and(|given| given.are(&self.http_user, &self.http_password))
     }
 }
 

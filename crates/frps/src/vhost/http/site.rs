@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use frp_config::proxy::LoadBalancerConfig;
 use frp_config::value::Secret;
-use frp_proto::digest::constant_time_eq;
 
 use super::Policy;
 use super::pool::{Pool, Sweeper};
@@ -106,7 +105,7 @@ impl Group {
         if self.site.route != *route {
             return Err(HostError::OtherTerms);
         }
-        if !constant_time_eq(self.key.expose().as_bytes(), key.expose().as_bytes()) {
+        if self.key != *key {
             return Err(HostError::WrongKey);
         }
         Ok(())
