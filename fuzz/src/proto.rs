@@ -289,14 +289,14 @@ pub fn client_hello(data: &[u8]) {
 
 /// A new stream at the server: the same outcome whole, byte by byte, and when only what is wanted is read.
 pub fn exchange_server(data: &[u8]) {
-    let whole = ServerAccept::new().receive(data);
+    let whole = ServerAccept::new([0; 32]).receive(data);
     if let Ok((taken, first)) = &whole {
         assert!(*taken <= data.len());
         assert!(first.is_some() || *taken == data.len());
     }
     let expected = whole.map(|(taken, first)| first.map(|first| (taken, first)));
     for only_wanted in [false, true] {
-        let mut accept = ServerAccept::new();
+        let mut accept = ServerAccept::new([0; 32]);
         let mut at = 0;
         let mut outcome = Ok(None);
         while at < data.len() {

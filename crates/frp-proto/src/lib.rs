@@ -11,9 +11,12 @@
 //! | --- | --- |
 //! | [`msg`] | the 18 messages, and the one table of their v1 bytes and v2 ids |
 //! | [`v1`] | version 1 framing: type byte, 64-bit length, JSON body |
+//! | [`v2`] | version 2 framing: frame type, flags, 32-bit length, message id, JSON body |
+//! | [`wire`] | either version behind one face: what the framing of a stream is |
 //! | [`udp`] | datagrams as messages, without building the message first |
-//! | [`exchange`] | the login exchange as machines: first message, reply, when the cipher starts |
-//! | [`crypto`] | key derivation and the AES-CFB stream |
+//! | [`hello`] | what the two sides of version 2 tell each other before the login, and what they agree on |
+//! | [`exchange`] | the login exchange as machines: hello, first message, reply, when the cipher starts |
+//! | [`crypto`] | key derivation, the AES-CFB stream, and the record streams of version 2 |
 //! | [`Secret`] | a text that is never shown and always compared in constant time |
 //! | [`digest`] | `privilege_key` and `sign_key`, and the comparison in constant time |
 //! | [`proxy_protocol`] | PROXY protocol headers, versions 1 and 2 |
@@ -22,8 +25,7 @@
 //! | [`names`] | proxy names with and without their user prefix |
 //! | [`limits`] | every bound of the wire, in one file |
 //!
-//! `json` (private) reads and writes message bodies as the original's JSON library does. Version 2 of the
-//! wire will stand beside [`v1`]; its hello belongs to [`exchange`].
+//! `json` (private) reads and writes message bodies as the original's JSON library does.
 
 #![forbid(unsafe_code)]
 
@@ -31,6 +33,7 @@ pub mod client_hello;
 pub mod crypto;
 pub mod digest;
 pub mod exchange;
+pub mod hello;
 mod json;
 pub mod limits;
 pub mod msg;
@@ -40,6 +43,8 @@ mod secret;
 pub mod sniff;
 pub mod udp;
 pub mod v1;
+pub mod v2;
+pub mod wire;
 
 pub use json::{JsonError, JsonErrorKind};
 pub use secret::Secret;

@@ -15,6 +15,23 @@ pub const SNIFF_LEN: usize = 10;
 /// Length of the magic that opens every stream of wire version 2. Upstream `pkg/proto/wire/wire.go`.
 pub const V2_MAGIC_LEN: usize = 7;
 
+/// Longest payload of a frame of wire version 2, with the two bytes of a message's id. Readers and writers refuse a
+/// longer one. Upstream `pkg/proto/wire/wire.go`, `DefaultMaxFramePayloadSize`.
+pub const MAX_V2_PAYLOAD: usize = 65_536;
+
+/// Length of the random value of either hello of wire version 2. Upstream `pkg/proto/wire/crypto.go`.
+pub const HELLO_RANDOM_LEN: usize = 32;
+
+/// Most plain bytes in one record of an encrypted control stream of wire version 2. Upstream golib `crypto`,
+/// `aead_stream.go`.
+pub const MAX_RECORD: usize = 65_536;
+
+/// Records that one key may seal with AES-GCM. Upstream golib `crypto`, `aead_stream.go`.
+pub const MAX_GCM_RECORDS: u64 = 1 << 32;
+
+/// Longest content of a datagram: what an IPv4 packet can hold. Upstream `pkg/msg/udp_binary.go` of v0.71.0.
+pub const MAX_DATAGRAM: usize = 65_507;
+
 /// Length of the initialisation vector in front of every AES-CFB stream.
 pub const IV_LEN: usize = 16;
 

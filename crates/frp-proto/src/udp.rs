@@ -2,32 +2,54 @@
 //! read straight into a buffer of datagrams, without a [`UdpPacket`] in between.
 //!
 //! Every program writes these messages in the same shape, `{"c":"…","r":{…}}`, and mostly for the user of the message
-//! before. [`UserText`] and [`Decoder`] make use of that; what has another shape is read as any message.
+//! before. [`UserText`] and [`Decoder`] make use of that; what has another shape is read as any message. The other
+//! form, in binary, is told in [`BinaryError`]'s module.
+
+mod binary;
 
 use std::net::SocketAddr;
 
+pub use self::binary::{BinaryError, decode_binary, encode_binary};
+
 use crate::json::{JsonError, Reader, base64, read_body, read_object, write_body};
-use crate::limits::MAX_MESSAGE;
+use crate::limits::{MAX_MESSAGE, MAX_V2_PAYLOAD};
 use crate::msg::{MessageKind, UdpAddr, UdpPacket};
-use crate::v1::{self, EncodeError};
+use crate::wire::{EncodeError, Framing};
+use crate::{v1, v2};
 
 /// In front of a datagram's base64.
 const CONTENT: &[u8] = b"{\"c\":\"";
 /// Between the base64's closing quote and the user's address, and in front of it where there is no content.
 const USER: &[u8] = b"\"r\":";
 
-/// A user's address as it ends a message: written once for many datagrams.
+/// A user's address as it stands in the messages of one framing: written once for many datagrams.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UserText(Vec<u8>);
+pub struct UserText {
+    framing: Framing,
+    /// The end of a message in JSON; in binary its beginning, which is empty if it cannot be expressed.
+    text: Vec<u8>,
+}
 
 impl UserText {
-    /// The text of an address. Answers repeat it as it came.
+    /// The text of an address in version 1. Answers repeat it as it came.
     #[must_use]
     pub fn new(user: &UdpAddr) -> Self {
-        let mut text = USER.to_vec();
-        write_body(user, &mut text);
-        text.push(b'}');
-        Self(text)
+        Self::framed(user, Framing::V1)
+    }
+
+    /// The text of an address in messages of this framing.
+    #[must_use]
+    pub fn framed(user: &UdpAddr, framing: Framing) -> Self {
+        let text = match framing {
+            Framing::V2BinaryUdp => binary::prefix(user),
+            Framing::V1 | Framing::V2 => {
+                let mut text = USER.to_vec();
+                write_body(user, &mut text);
+                text.push(b'}');
+                text
+            }
+        };
+        Self { framing, text }
     }
 }
 
@@ -36,24 +58,43 @@ impl UserText {
 /// # Errors
 /// If the datagram is too long for one message (above some 7,600 bytes). `out` is then as it was.
 pub fn encode_v1(content: &[u8], remote: SocketAddr, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    encode_v1_for(content, &UserText::new(&UdpAddr::from(remote)), out)
+    encode_for(content, &UserText::new(&UdpAddr::from(remote)), out)
 }
 
-/// As [`encode_v1`], for a user whose address was written before.
+/// Appends the frame of one datagram for a user whose address was written before, in the framing of that.
 ///
 /// # Errors
-/// As [`encode_v1`].
-pub fn encode_v1_for(content: &[u8], user: &UserText, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+/// If the datagram is too long for one message ([`Framing::longest_datagram`] and somewhat less), or if the address
+/// has no binary form. `out` is then as it was.
+pub fn encode_for(content: &[u8], user: &UserText, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let UserText { framing, text } = user;
     let length = match content.len() {
-        0 => 1 + user.0.len(),
-        bytes => CONTENT.len() + base64::encoded_len(bytes) + 2 + user.0.len(),
+        0 => 1 + text.len(),
+        bytes => CONTENT.len() + base64::encoded_len(bytes) + 2 + text.len(),
     };
-    if length > MAX_MESSAGE {
-        return Err(EncodeError::TooLong { kind: MessageKind::UdpPacket, length });
+    let kind = MessageKind::UdpPacket;
+    match framing {
+        Framing::V2BinaryUdp => return binary::encode(content, text, out),
+        Framing::V1 => {
+            if length > MAX_MESSAGE {
+                return Err(EncodeError::TooLong { kind, length, limit: MAX_MESSAGE });
+            }
+            out.reserve(v1::HEADER_LEN + length);
+            out.push(kind.v1_byte());
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+        Framing::V2 => {
+            let payload = v2::ID_LEN + length;
+            let Some(field) = u32::try_from(payload).ok().filter(|_| payload <= MAX_V2_PAYLOAD) else {
+                return Err(EncodeError::TooLong { kind, length, limit: MAX_V2_PAYLOAD - v2::ID_LEN });
+            };
+            out.reserve(v2::HEADER_LEN + payload);
+            out.extend_from_slice(&v2::MESSAGE.to_be_bytes());
+            out.extend_from_slice(&[0, 0]);
+            out.extend_from_slice(&field.to_be_bytes());
+            out.extend_from_slice(&kind.v2_id().to_be_bytes());
+        }
     }
-    out.reserve(v1::HEADER_LEN + length);
-    out.push(MessageKind::UdpPacket.v1_byte());
-    out.extend_from_slice(&(length as u64).to_be_bytes());
     if content.is_empty() {
         out.push(b'{');
     } else {
@@ -61,7 +102,7 @@ pub fn encode_v1_for(content: &[u8], user: &UserText, out: &mut Vec<u8>) -> Resu
         base64::encode_append(content, out);
         out.extend_from_slice(b"\",");
     }
-    out.extend_from_slice(&user.0);
+    out.extend_from_slice(text);
     Ok(())
 }
 
@@ -104,6 +145,24 @@ impl Decoder {
         let packet: UdpPacket = read_body(body)?;
         content.extend_from_slice(&packet.content);
         Ok(packet.remote_addr.map_or(User::Nobody, User::Of))
+    }
+
+    /// As [`Self::decode`], for the body of a datagram in binary.
+    ///
+    /// # Errors
+    /// As [`decode_binary`].
+    pub fn decode_binary(&mut self, body: &[u8], content: &mut Vec<u8>) -> Result<User, BinaryError> {
+        if !self.last.is_empty()
+            && let Some(rest) = body.strip_prefix(&self.last[..])
+        {
+            content.extend_from_slice(binary::content(rest)?);
+            return Ok(User::Same);
+        }
+        let parts = binary::parts(body)?;
+        self.last.clear();
+        self.last.extend_from_slice(parts.prefix);
+        content.extend_from_slice(parts.content);
+        Ok(User::Of(parts.remote))
     }
 
     /// As [`Self::decode`], for the shape that all programs write. None, with rubbish in `content`, for any other.

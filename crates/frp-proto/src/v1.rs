@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::json::JsonError;
 use crate::limits::MAX_MESSAGE;
 use crate::msg::{Message, MessageKind};
+pub use crate::wire::EncodeError;
 
 /// Bytes in front of a body: type and length.
 pub const HEADER_LEN: usize = 9;
@@ -39,20 +40,6 @@ pub enum DecodeError {
         kind: MessageKind,
         /// What is wrong with it.
         source: JsonError,
-    },
-}
-
-/// A message that no peer would take: our own fault, or that of a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum EncodeError {
-    /// The body is longer than [`MAX_MESSAGE`].
-    #[error("{name} message of {length} bytes exceeds the limit of {MAX_MESSAGE}", name = kind.name())]
-    TooLong {
-        /// The message.
-        kind: MessageKind,
-        /// Length of its body in bytes.
-        length: usize,
     },
 }
 
@@ -138,7 +125,7 @@ pub(crate) fn encode_with(
     let length = out.len() - start - HEADER_LEN;
     if length > MAX_MESSAGE {
         out.truncate(start);
-        return Err(EncodeError::TooLong { kind, length });
+        return Err(EncodeError::TooLong { kind, length, limit: MAX_MESSAGE });
     }
     if let Some(field) = out.get_mut(start + 1..start + HEADER_LEN) {
         field.copy_from_slice(&(length as u64).to_be_bytes());

@@ -89,7 +89,7 @@ proptest! {
         for prefix in [vec![], vec![MessageKind::ALL[kind].v1_byte(), 0, 0, 0, 0, 0, 0, 0], b"FRP\0\x02\r".to_vec()] {
             let mut input = prefix;
             input.extend_from_slice(&bytes);
-            let _ = ServerAccept::new().receive(&input);
+            let _ = ServerAccept::new([0; 32]).receive(&input);
             let (mut client, _) = ClientLogin::start(Login::default(), b"").unwrap();
             let _ = client.receive(&input);
         }

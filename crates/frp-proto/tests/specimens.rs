@@ -352,7 +352,7 @@ fn the_longest_message() {
     assert_eq!(frame.len(), 9 + 10_240);
     assert!(matches!(v1::decode(&frame), Ok(Some(_))));
     let error = fits(10_241).unwrap_err();
-    assert_eq!(error, EncodeError::TooLong { kind: MessageKind::Pong, length: 10_241 });
+    assert_eq!(error, EncodeError::TooLong { kind: MessageKind::Pong, length: 10_241, limit: 10_240 });
     // A refused message leaves what was there before it.
     let mut out = b"before".to_vec();
     v1::encode_into(&Pong { error: "x".repeat(20_000) }.into(), &mut out).unwrap_err();

@@ -1,20 +1,22 @@
-//! Whole messages over any stream, in wire version 1.
+//! Whole messages over any stream, in either wire version.
 //!
 //! Before a stream turns into something else (the control channel into an encrypted one, a work
-//! connection into payload) its messages are read one by one with [`read_message`], which never takes
+//! connection into payload) its messages are read one by one with [`read_message_in`], which never takes
 //! a byte beyond the message. A stream that carries nothing but messages from now on is split into a
 //! [`MessageReader`] and a [`MessageWriter`], which buffer.
 //!
-//! Framings are chosen here and nowhere else; that of wire version 2 belongs beside [`V1Codec`].
+//! The framing is an argument everywhere; the functions without one speak version 1.
 
 use std::{fmt, future::poll_fn, io, pin::Pin, task::ready, time::Duration};
 
 use bytes::{Buf, BytesMut};
 use frp_proto::{
     crypto::Key,
-    limits::MAX_MESSAGE,
+    exchange::Channel,
+    limits::MAX_V2_PAYLOAD,
     msg::Message,
-    v1::{self, DecodeError, EncodeError, FrameReader, HEADER_LEN},
+    v2,
+    wire::{DecodeError, EncodeError, Framing, MessageCollector, WireVersion},
 };
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
@@ -23,7 +25,7 @@ use tokio::{
 };
 use tokio_util::codec::{Decoder, Encoder, FramedRead, FramedWrite};
 
-use crate::{Stream, buffer::Buffer, layer::cipher::Cipher};
+use crate::{Stream, buffer::Buffer, layer::{cipher::Cipher, records::Records}};
 
 /// What a reader allocates to begin with: enough for the usual messages of a control channel, of
 /// which a server holds many. It grows to the longest message that comes.
@@ -63,15 +65,26 @@ pub enum WriteError {
     Io(#[from] io::Error),
 }
 
+/// Reads one message of version 1 and not a byte more. See [`read_message_in`].
+///
+/// # Errors
+/// [`ReadError`].
+pub async fn read_message<S: AsyncRead + Unpin + ?Sized>(stream: &mut S) -> Result<Message, ReadError> {
+    read_message_in(stream, Framing::V1).await
+}
+
 /// Reads one message and not a byte more.
 ///
 /// Not safe to cancel: what was read of a message is lost. Put a deadline around it and give up the
 /// stream when that passes.
 ///
 /// # Errors
-/// [`ReadError`]. The type byte is judged as soon as it comes, the length before the body is awaited.
-pub async fn read_message<S: AsyncRead + Unpin + ?Sized>(stream: &mut S) -> Result<Message, ReadError> {
-    let mut frame = FrameReader::new();
+/// [`ReadError`]. The header is judged as soon as it comes, before the body is awaited.
+pub async fn read_message_in<S: AsyncRead + Unpin + ?Sized>(
+    stream: &mut S,
+    framing: Framing,
+) -> Result<Message, ReadError> {
+    let mut frame = MessageCollector::new(framing);
     let mut started = false;
     poll_fn(|cx| {
         loop {
@@ -92,40 +105,70 @@ pub async fn read_message<S: AsyncRead + Unpin + ?Sized>(stream: &mut S) -> Resu
     .await
 }
 
-/// Writes one message, in one piece, and flushes.
+/// Writes one message of version 1. See [`write_message_in`].
 ///
 /// # Errors
-/// [`WriteError`]; nothing is written of a message that is too long.
+/// [`WriteError`].
 pub async fn write_message<S: AsyncWrite + Unpin + ?Sized>(
     stream: &mut S,
     message: &Message,
 ) -> Result<(), WriteError> {
-    let frame = v1::encode(message)?;
-    stream.write_all(&frame).await?;
+    write_message_in(stream, Framing::V1, message).await
+}
+
+/// Writes one message, in one piece, and flushes.
+///
+/// # Errors
+/// [`WriteError`]; nothing is written of a message that is too long.
+pub async fn write_message_in<S: AsyncWrite + Unpin + ?Sized>(
+    stream: &mut S,
+    framing: Framing,
+    message: &Message,
+) -> Result<(), WriteError> {
+    write_behind(stream, Vec::new(), framing, message).await
+}
+
+/// Writes the first message of a client's stream, together with what tells its version.
+///
+/// # Errors
+/// As [`write_message_in`].
+pub async fn write_first_message<S: AsyncWrite + Unpin + ?Sized>(
+    stream: &mut S,
+    wire: WireVersion,
+    message: &Message,
+) -> Result<(), WriteError> {
+    write_behind(stream, wire.magic().to_vec(), wire.into(), message).await
+}
+
+async fn write_behind<S: AsyncWrite + Unpin + ?Sized>(
+    stream: &mut S,
+    mut bytes: Vec<u8>,
+    framing: Framing,
+    message: &Message,
+) -> Result<(), WriteError> {
+    framing.encode_into(message, &mut bytes)?;
+    stream.write_all(&bytes).await?;
     stream.flush().await?;
     Ok(())
 }
 
-/// Version 1 framing as a codec: type byte, length of 8 bytes, JSON body. See [`frp_proto::v1`].
+/// A framing as a codec.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct V1Codec;
+pub struct MessageCodec(pub Framing);
 
-impl Decoder for V1Codec {
+impl Decoder for MessageCodec {
     type Item = Message;
     type Error = ReadError;
 
     fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<Message>, ReadError> {
-        match v1::decode(bytes)? {
+        match self.0.decode(bytes)? {
             Some((message, consumed)) => {
                 bytes.advance(consumed);
                 Ok(Some(message))
             }
             None => {
-                // `v1::decode` has judged the length, so the room asked for is bounded.
-                if let Some(header) = bytes.first_chunk::<HEADER_LEN>() {
-                    let (_, length) = v1::parse_header(header)?;
-                    bytes.reserve((HEADER_LEN + length).saturating_sub(bytes.len()));
-                }
+                // `decode` has judged the length, so the room asked for is bounded.
+                bytes.reserve(self.0.missing(bytes)?);
                 Ok(None)
             }
         }
@@ -139,11 +182,13 @@ impl Decoder for V1Codec {
     }
 }
 
-impl Encoder<&Message> for V1Codec {
+impl Encoder<&Message> for MessageCodec {
     type Error = WriteError;
 
     fn encode(&mut self, message: &Message, bytes: &mut BytesMut) -> Result<(), WriteError> {
-        bytes.extend_from_slice(&v1::encode(message)?);
+        let mut frame = Vec::new();
+        self.0.encode_into(message, &mut frame)?;
+        bytes.extend_from_slice(&frame);
         Ok(())
     }
 }
@@ -152,15 +197,15 @@ type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
 type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// Reads messages from a stream that carries nothing else.
-pub struct MessageReader(FramedRead<ReadHalf, V1Codec>);
+pub struct MessageReader(FramedRead<ReadHalf, MessageCodec>);
 
 /// Writes messages to a stream that carries nothing else.
-pub struct MessageWriter(FramedWrite<WriteHalf, V1Codec>);
+pub struct MessageWriter(FramedWrite<WriteHalf, MessageCodec>);
 
 impl MessageReader {
-    /// Reads messages from `half`, in as large pieces as come.
-    pub fn new(half: impl AsyncRead + Send + Unpin + 'static) -> Self {
-        Self(FramedRead::with_capacity(Box::new(half), V1Codec, INITIAL_CAPACITY))
+    /// Reads messages of this framing from `half`, in as large pieces as come.
+    pub fn new(half: impl AsyncRead + Send + Unpin + 'static, framing: Framing) -> Self {
+        Self(FramedRead::with_capacity(Box::new(half), MessageCodec(framing), INITIAL_CAPACITY))
     }
 
     /// The next message.
@@ -183,9 +228,10 @@ impl MessageReader {
 }
 
 impl MessageWriter {
-    /// Writes messages to `half`.
-    pub fn new(half: impl AsyncWrite + Send + Unpin + 'static) -> Self {
-        let mut framed = FramedWrite::with_capacity(Box::new(half) as WriteHalf, V1Codec, INITIAL_CAPACITY);
+    /// Writes messages of this framing to `half`.
+    pub fn new(half: impl AsyncWrite + Send + Unpin + 'static, framing: Framing) -> Self {
+        let half: WriteHalf = Box::new(half);
+        let mut framed = FramedWrite::with_capacity(half, MessageCodec(framing), INITIAL_CAPACITY);
         framed.set_backpressure_boundary(WRITE_BACKLOG);
         Self(framed)
     }
@@ -239,27 +285,52 @@ impl fmt::Debug for MessageWriter {
     }
 }
 
-/// Splits a stream that carries nothing but messages.
+/// Splits a stream that carries nothing but messages of version 1.
 #[must_use]
 pub fn message_channel(stream: Stream) -> (MessageReader, MessageWriter) {
-    let (read, write) = tokio::io::split(stream);
-    (MessageReader::new(read), MessageWriter::new(write))
+    message_channel_in(stream, Framing::V1)
 }
 
-/// The control channel after login: every further message in both directions is inside the AES-CFB
+/// Splits a stream that carries nothing but messages.
+#[must_use]
+pub fn message_channel_in(stream: Stream, framing: Framing) -> (MessageReader, MessageWriter) {
+    let (read, write) = tokio::io::split(stream);
+    (MessageReader::new(read, framing), MessageWriter::new(write, framing))
+}
+
+/// The control channel of version 1: every further message in both directions is inside the AES-CFB
 /// stream of `key`, which is derived from `auth.token` (even under OIDC).
 #[must_use]
 pub fn control_channel(stream: Stream, key: &Key) -> (MessageReader, MessageWriter) {
     message_channel(Stream::layered(Cipher::new(stream, key)))
 }
 
-const _: () = assert!(HEADER_LEN + MAX_MESSAGE <= crate::buffer::BULK, "a message fits a pooled buffer");
+/// The control channel that a login has given.
+#[must_use]
+pub fn session_channel(stream: Stream, channel: &Channel) -> (MessageReader, MessageWriter) {
+    let stream = match channel {
+        Channel::V1 { key } => Stream::layered(Cipher::new(stream, key)),
+        Channel::V2 { send, receive } => Stream::layered(Records::new(stream, send, receive)),
+        // No login gives another one; in clear nobody would understand it.
+        _ => return message_channel(Stream::boxed(tokio::io::empty())),
+    };
+    message_channel_in(stream, channel.framing())
+}
+
+const _: () = assert!(
+    v2::HEADER_LEN + MAX_V2_PAYLOAD <= crate::buffer::BUFFER,
+    "a message of either version fits a pooled buffer"
+);
 
 #[cfg(test)]
 mod tests {
     use frp_proto::{
         crypto::key,
-        msg::{LoginResp, Ping, Pong, ReqWorkConn, StartWorkConn},
+        exchange::{client::ClientLogin, server::{FirstMessage, ServerAccept}},
+        hello::{Bootstrap, ClientHello},
+        limits::MAX_MESSAGE,
+        msg::{Login, LoginResp, Ping, Pong, ReqWorkConn, StartWorkConn},
+        v1::HEADER_LEN,
     };
     use tokio::io::AsyncReadExt;
 
@@ -402,6 +473,96 @@ mod tests {
         drop(writer);
         // Nearly always an unknown type; a known one is followed by an absurd length.
         assert!(reader.next().await.is_err());
+    }
+
+    /// Both ends' channels of a login in version 2.
+    fn channels_v2() -> (Channel, Channel) {
+        let hello = ClientHello::new(Bootstrap::default(), frp_proto::crypto::Algorithm::ALL, [1; 32]);
+        let (mut client, bytes) = ClientLogin::start_v2(Login::default(), b"123", hello).unwrap();
+        let mut accept = ServerAccept::new([2; 32]);
+        let (_, first) = accept.receive(&bytes).unwrap();
+        let Some(FirstMessage::Login { reply, .. }) = first else { panic!("no login") };
+        let (answer, server) = reply.accept("0.70.1", "r", b"123").unwrap();
+        let (_, done) = client.receive(&[accept.take_output(), answer].concat()).unwrap();
+        (done.unwrap().channel, server)
+    }
+
+    #[tokio::test]
+    async fn a_control_channel_of_version_2_both_ways() {
+        let (client, server) = channels_v2();
+        for seed in 0..10 {
+            let (near, far) = tokio::io::duplex(100);
+            let near = Stream::boxed(Choppy::new(near, seed, 60));
+            let (mut near_reader, mut near_writer) = session_channel(near, &client);
+            let (mut far_reader, mut far_writer) = session_channel(Stream::boxed(far), &server);
+            let one = async {
+                for message in specimens() {
+                    near_writer.feed(&message).await.unwrap();
+                }
+                near_writer.shutdown().await.unwrap();
+                for message in specimens() {
+                    assert_eq!(near_reader.next().await.unwrap(), message);
+                }
+            };
+            let other = async {
+                for message in specimens() {
+                    assert_eq!(far_reader.next().await.unwrap(), message);
+                    far_writer.send(&message).await.unwrap();
+                }
+                assert!(matches!(far_reader.next().await, Err(ReadError::Closed)));
+            };
+            tokio::join!(one, other);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_forged_record_ends_the_channel() {
+        let (client, server) = channels_v2();
+        let (near, mut between) = pipe(1024);
+        let (_reader, mut writer) = session_channel(near, &client);
+        writer.send(&Ping::default().into()).await.unwrap();
+        writer.shutdown().await.unwrap();
+        let mut wire = Vec::new();
+        between.read_to_end(&mut wire).await.unwrap();
+        for at in [0, 12, 20, wire.len() - 1] {
+            let mut wire = wire.clone();
+            wire[at] ^= 1;
+            let (end, mut start) = pipe(1024);
+            start.write_all(&wire).await.unwrap();
+            drop(start);
+            assert!(session_channel(end, &server).0.next().await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn messages_of_version_2_one_by_one() {
+        for seed in 0..10 {
+            let (near, mut far) = tokio::io::duplex(100);
+            let mut near = Choppy::new(near, seed, 50);
+            let write = async {
+                let ping = Ping::default().into();
+                write_first_message(&mut far, WireVersion::V2, &ping).await.unwrap();
+                for message in specimens() {
+                    write_message_in(&mut far, Framing::V2, &message).await.unwrap();
+                }
+                far.write_all(b"payload").await.unwrap();
+                far.shutdown().await.unwrap();
+            };
+            let read = async {
+                let mut magic = [0; 7];
+                near.read_exact(&mut magic).await.unwrap();
+                assert_eq!(magic, frp_proto::sniff::V2_MAGIC);
+                let ping = Ping::default().into();
+                assert_eq!(read_message_in(&mut near, Framing::V2).await.unwrap(), ping);
+                for message in specimens() {
+                    assert_eq!(read_message_in(&mut near, Framing::V2).await.unwrap(), message);
+                }
+                let mut rest = Vec::new();
+                near.read_to_end(&mut rest).await.unwrap();
+                assert_eq!(rest, b"payload");
+            };
+            tokio::join!(write, read);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -73,7 +73,7 @@ pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, connection: Arc<Con
 
 /// Reads the first message and not a byte beyond it.
 async fn read(stream: &mut Stream) -> Result<FirstMessage, ReadError> {
-    let mut accept = ServerAccept::new();
+    let mut accept = ServerAccept::new(rand::random());
     let mut buffer = [0; 512];
     loop {
         let wanted = accept.wanted()?.min(buffer.len());

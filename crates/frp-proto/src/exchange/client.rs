@@ -2,10 +2,15 @@
 
 use thiserror::Error;
 
-use super::Channel;
-use crate::crypto::{Key, key};
+use super::{Channel, payload_framing};
+use crate::crypto::transcript::Direction;
+use crate::crypto::{Transcript, key};
+use crate::hello::{self, Agreed, ClientHello, HelloError, ServerHello};
 use crate::msg::{Login, LoginResp, Message, MessageKind};
-use crate::v1::{self, DecodeError, EncodeError, FrameReader};
+use crate::sniff::V2_MAGIC;
+use crate::v1::{self, EncodeError};
+use crate::v2;
+use crate::wire::{DecodeError, Framing, MessageCollector};
 
 /// A login under way: [`start`](Self::start) gives the bytes to send, [`receive`](Self::receive) takes the
 /// answer.
@@ -23,8 +28,29 @@ use crate::v1::{self, DecodeError, EncodeError, FrameReader};
 /// ```
 #[derive(Debug)]
 pub struct ClientLogin {
-    answer: FrameReader,
-    key: Key,
+    token: Token,
+    /// The server's hello is due first.
+    hello: Option<Box<Greeting>>,
+    answer: MessageCollector,
+    /// Of version 2, with what the hellos agreed on.
+    agreed: Option<(Transcript, Agreed)>,
+}
+
+/// The raw bytes that the channel's keys are made of.
+struct Token(Vec<u8>);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<redacted>")
+    }
+}
+
+/// Our hello, and the server's as far as it has come.
+#[derive(Debug)]
+struct Greeting {
+    ours: ClientHello,
+    payload: Vec<u8>,
+    answer: v2::FrameReader,
 }
 
 /// A login that the server has accepted.
@@ -34,6 +60,8 @@ pub struct LoggedIn {
     pub response: LoginResp,
     /// How to go on, from the very next byte of either direction.
     pub channel: Channel,
+    /// How messages look in the payload of work connections of this session.
+    pub payload: Framing,
 }
 
 /// Why a login failed.
@@ -43,6 +71,9 @@ pub enum LoginError {
     /// The server says no; the text is the server's.
     #[error("{0}")]
     Refused(String),
+    /// The server's hello agrees on nothing.
+    #[error(transparent)]
+    Hello(#[from] HelloError),
     /// The server sent something that is no message.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -51,15 +82,51 @@ pub enum LoginError {
     Unexpected(MessageKind),
 }
 
+impl From<v1::DecodeError> for LoginError {
+    fn from(error: v1::DecodeError) -> Self {
+        Self::Decode(error.into())
+    }
+}
+
+impl From<v2::DecodeError> for LoginError {
+    fn from(error: v2::DecodeError) -> Self {
+        Self::Decode(error.into())
+    }
+}
+
 impl ClientLogin {
-    /// Begins a login. `token` is the raw text that the channel's key is derived from. Returns the bytes to
-    /// send, in clear.
+    /// Begins a login in wire version 1. `token` is the raw text that the channel's key is derived from. Returns the
+    /// bytes to send, in clear.
     ///
     /// # Errors
     /// If the login does not fit one message.
     pub fn start(login: Login, token: &[u8]) -> Result<(Self, Vec<u8>), EncodeError> {
         let bytes = v1::encode(&login.into())?;
-        Ok((Self { answer: FrameReader::new(), key: key::derive(token) }, bytes))
+        let answer = MessageCollector::new(Framing::V1);
+        Ok((Self { token: Token(token.to_vec()), hello: None, answer, agreed: None }, bytes))
+    }
+
+    /// Begins a login in wire version 2 with this hello.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_v2(
+        login: Login,
+        token: &[u8],
+        hello: ClientHello,
+    ) -> Result<(Self, Vec<u8>), EncodeError> {
+        let mut bytes = V2_MAGIC.to_vec();
+        let payload = hello.encode();
+        hello::append_frame(v2::CLIENT_HELLO, &payload, &mut bytes);
+        v2::encode_into(&login.into(), &mut bytes)?;
+        let hello = Greeting { ours: hello, payload, answer: v2::FrameReader::new() };
+        let machine = Self {
+            token: Token(token.to_vec()),
+            hello: Some(Box::new(hello)),
+            answer: MessageCollector::new(Framing::V2),
+            agreed: None,
+        };
+        Ok((machine, bytes))
     }
 
     /// How many bytes may be read now without reading beyond the answer: at least 1.
@@ -67,7 +134,10 @@ impl ClientLogin {
     /// # Errors
     /// If what has come is no answer.
     pub fn wanted(&self) -> Result<usize, LoginError> {
-        Ok(self.answer.wanted()?)
+        match &self.hello {
+            Some(hello) => Ok(hello.answer.wanted()?),
+            None => Ok(self.answer.wanted()?),
+        }
     }
 
     /// Takes bytes from the front of `input`; says how many, and the outcome once the answer is complete. What
@@ -76,15 +146,42 @@ impl ClientLogin {
     /// # Errors
     /// If the server refuses, or sends something else than an answer. The stream is then of no more use.
     pub fn receive(&mut self, input: &[u8]) -> Result<(usize, Option<LoggedIn>), LoginError> {
-        let (taken, message) = self.answer.push(input)?;
+        let greeted = self.receive_hello(input)?;
+        if self.hello.is_some() {
+            return Ok((greeted, None));
+        }
+        let (taken, message) = self.answer.push(input.get(greeted..).unwrap_or_default())?;
         let outcome = match message {
             None => None,
-            Some(Message::LoginResp(response)) if response.error.is_empty() => {
-                Some(LoggedIn { response, channel: Channel::V1 { key: self.key.clone() } })
-            }
+            Some(Message::LoginResp(response)) if response.error.is_empty() => Some(self.done(response)),
             Some(Message::LoginResp(response)) => return Err(LoginError::Refused(response.error)),
             Some(other) => return Err(LoginError::Unexpected(other.kind())),
         };
-        Ok((taken, outcome))
+        Ok((greeted + taken, outcome))
+    }
+
+    /// Takes what belongs to the server's hello.
+    fn receive_hello(&mut self, input: &[u8]) -> Result<usize, LoginError> {
+        let Some(hello) = &mut self.hello else { return Ok(0) };
+        let (taken, frame) = hello.answer.push(input)?;
+        if let Some(frame) = frame {
+            let payload = frame.of_type(v2::SERVER_HELLO)?;
+            let agreed = ServerHello::decode(payload)?.agree(&hello.ours)?;
+            self.agreed = Some((Transcript::new(&hello.payload, payload), agreed));
+            self.hello = None;
+        }
+        Ok(taken)
+    }
+
+    fn done(&self, response: LoginResp) -> LoggedIn {
+        let Token(token) = &self.token;
+        let channel = match &self.agreed {
+            None => Channel::V1 { key: key::derive(token) },
+            Some((transcript, agreed)) => {
+                Channel::v2(token, transcript, *agreed, Direction::ClientToServer)
+            }
+        };
+        let payload = payload_framing(self.agreed.as_ref().map(|(_, agreed)| *agreed), &response.version);
+        LoggedIn { response, channel, payload }
     }
 }

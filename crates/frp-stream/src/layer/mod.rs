@@ -2,6 +2,7 @@
 
 pub mod cipher;
 pub mod limited;
+pub mod records;
 pub mod snappy;
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,11 @@ use std::{
 };
 
 use frp_proto::{
+    limits::MAX_V2_PAYLOAD,
     msg::{MessageKind, Ping, UdpAddr},
-    udp::{Decoder, User, UserText, encode_v1_for},
-    v1::{self, DecodeError, HEADER_LEN},
+    udp::{Decoder, User, UserText, encode_for},
+    v2,
+    wire::{Body, DecodeError, Framing},
 };
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 
@@ -47,12 +49,16 @@ pub enum Received {
 pub enum Sent {
     /// It was written, or queued.
     Sent,
-    /// It does not fit a message (above some 7,600 bytes) and was dropped. The channel is as good as before.
+    /// It does not fit a message ([`Framing::longest_datagram`] and somewhat less) and was dropped. The channel is as good as before.
     TooLong,
 }
 
+/// Room for the longest message of either wire version.
+const LONGEST_FRAME: usize = v2::HEADER_LEN + MAX_V2_PAYLOAD;
+
 /// Reads datagrams from a work connection.
 pub struct DatagramReader {
+    framing: Framing,
     half: ReadHalf<Stream>,
     /// What has come of the next messages. Held only while there is any.
     pending: Pending,
@@ -63,6 +69,7 @@ pub struct DatagramReader {
 
 /// Writes datagrams to a work connection.
 pub struct DatagramWriter {
+    framing: Framing,
     half: WriteHalf<Stream>,
     /// Frames that are not written yet, and how far the first of them is.
     frames: Vec<u8>,
@@ -94,18 +101,25 @@ enum Read {
     Other(MessageKind),
 }
 
-/// Splits a work connection, with its layers applied, into its two directions.
+/// Splits a work connection, with its layers applied, into its two directions; in wire version 1.
 #[must_use]
 pub fn datagram_channel(stream: Stream) -> (DatagramReader, DatagramWriter) {
+    datagram_channel_in(stream, Framing::V1)
+}
+
+/// Splits a work connection, with its layers applied, into its two directions. The framing is that of the session.
+#[must_use]
+pub fn datagram_channel_in(stream: Stream, framing: Framing) -> (DatagramReader, DatagramWriter) {
     let (read, write) = tokio::io::split(stream);
     (
         DatagramReader {
+            framing,
             half: read,
             pending: Pending::default(),
             decoder: Decoder::new(),
             user: UdpAddr::default(),
         },
-        DatagramWriter { half: write, frames: Vec::new(), written: 0 },
+        DatagramWriter { framing, half: write, frames: Vec::new(), written: 0 },
     )
 }
 
@@ -174,46 +188,40 @@ impl DatagramReader {
     /// Takes the next message, if all of it has come, and appends its datagram to `content`.
     fn read(&mut self, content: &mut Vec<u8>) -> Result<Option<Read>, ReadError> {
         let before = content.len();
-        let bytes = self.pending.bytes();
-        let Some((header, rest)) = bytes.split_first_chunk::<HEADER_LEN>() else {
-            return match bytes.first() {
-                Some(&byte) if MessageKind::from_v1_byte(byte).is_none() => {
-                    Err(DecodeError::UnknownType(byte).into())
-                }
-                _ => Ok(None),
-            };
-        };
-        let (kind, length) = v1::parse_header(header)?;
-        let Some(body) = rest.get(..length) else { return Ok(None) };
-        let read = match kind {
-            MessageKind::UdpPacket => {
-                match self
-                    .decoder
-                    .decode(body, content)
-                    .map_err(|source| DecodeError::Body { kind, source })?
-                {
-                    User::Same => Read::Datagram { same_user: true },
-                    User::Of(user) => {
-                        self.user = user;
-                        Read::Datagram { same_user: false }
-                    }
-                    User::Nobody => {
-                        content.truncate(before);
-                        Read::Other(kind)
-                    }
-                }
+        let Some((body, taken)) = self.framing.split(self.pending.bytes())? else { return Ok(None) };
+        let user = match body {
+            Body::Json(kind @ MessageKind::UdpPacket, body) => {
+                let decoded = self.decoder.decode(body, content);
+                Ok(decoded.map_err(|source| self.framing.body_error(kind, source))?)
             }
-            _ => {
-                v1::decode_body(kind, body)?;
-                if kind == MessageKind::Ping { Read::Ping } else { Read::Other(kind) }
+            Body::BinaryDatagram(body) => {
+                let decoded = self.decoder.decode_binary(body, content);
+                Ok(decoded.map_err(|error| DecodeError::from(v2::DecodeError::from(error)))?)
+            }
+            Body::Json(kind, _) => {
+                self.framing.message(body)?;
+                Err(kind)
             }
         };
-        self.pending.advance(HEADER_LEN + length);
+        let read = match user {
+            Ok(User::Same) => Read::Datagram { same_user: true },
+            Ok(User::Of(user)) => {
+                self.user = user;
+                Read::Datagram { same_user: false }
+            }
+            Ok(User::Nobody) => {
+                content.truncate(before);
+                Read::Other(MessageKind::UdpPacket)
+            }
+            Err(MessageKind::Ping) => Read::Ping,
+            Err(kind) => Read::Other(kind),
+        };
+        self.pending.advance(taken);
         Ok(Some(read))
     }
 
     async fn fill(&mut self) -> Result<(), ReadError> {
-        poll_fn(|cx| match ready!(self.pending.poll_fill(cx, &mut self.half, BULK))? {
+        poll_fn(|cx| match ready!(self.pending.poll_fill(cx, &mut self.half, LONGEST_FRAME))? {
             0 if self.pending.is_empty() => Poll::Ready(Err(ReadError::Closed)),
             0 => Poll::Ready(Err(ReadError::Cut)),
             _ => Poll::Ready(Ok(())),
@@ -267,7 +275,7 @@ impl DatagramWriter {
         if self.frames.len() > BULK {
             self.flush().await?;
         }
-        Ok(match encode_v1_for(content, &UserText::new(user), &mut self.frames) {
+        Ok(match encode_for(content, &UserText::framed(user, self.framing), &mut self.frames) {
             Ok(()) => Sent::Sent,
             Err(_) => Sent::TooLong,
         })
@@ -311,7 +319,7 @@ impl DatagramWriter {
     /// # Errors
     /// If the stream fails.
     pub async fn ping(&mut self) -> Result<(), WriteError> {
-        v1::encode_into(&Ping::default().into(), &mut self.frames)?;
+        self.framing.encode_into(&Ping::default().into(), &mut self.frames)?;
         self.flush().await
     }
 }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use frp_proto::msg::UdpAddr;
+use frp_proto::{msg::UdpAddr, wire::Framing};
 use tokio::{
     task::{JoinError, JoinSet},
     time::{Instant, MissedTickBehavior, interval_at},
@@ -21,7 +21,7 @@ use tracing::Instrument;
 
 use super::{
     DEFAULT_MAX_SESSIONS, DEFAULT_PACKET_SIZE, DatagramReader, DatagramWriter, PING_INTERVAL, SESSION_IDLE,
-    datagram_channel,
+    datagram_channel_in,
     queue::{FrameQueue, Frames},
     session::{self, Activity, Outlet, Replies},
     socket::{BatchSocket, Progress},
@@ -56,6 +56,8 @@ pub struct ForwarderOptions {
     /// Users at one time (`udpMaxSessions`, default 4096), as each costs a socket. One more ends the session that
     /// was least recently used.
     pub max_sessions: usize,
+    /// How messages look in this session; version 1 by default.
+    pub framing: Framing,
 }
 
 impl ForwarderOptions {
@@ -69,6 +71,7 @@ impl ForwarderOptions {
             idle: SESSION_IDLE,
             ping_interval: PING_INTERVAL,
             max_sessions: DEFAULT_MAX_SESSIONS,
+            framing: Framing::V1,
         }
     }
 }
@@ -118,7 +121,7 @@ impl Forwarder {
     ///
     /// May be dropped at any time: that closes the work connection and all sessions.
     pub async fn run(mut self, stream: Stream) -> ForwarderReport {
-        let (reader, writer) = datagram_channel(stream);
+        let (reader, writer) = datagram_channel_in(stream, self.options.framing);
         let outlet = Arc::clone(&self.outlet);
         let mut to_user = 0;
         let ping_interval = self.options.ping_interval;
@@ -236,6 +239,7 @@ impl Forwarder {
             activity: Arc::clone(&activity),
             user: user.clone(),
             outlet: Arc::clone(&self.outlet),
+            framing: self.options.framing,
             packet_size: self.options.packet_size,
         };
         let over = Arc::clone(&activity);

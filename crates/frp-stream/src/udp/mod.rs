@@ -21,7 +21,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use channel::{Datagram, DatagramReader, DatagramWriter, Received, Sent, datagram_channel};
+pub use channel::{
+    Datagram, DatagramReader, DatagramWriter, Received, Sent, datagram_channel, datagram_channel_in,
+};
 pub use forwarder::{Forwarder, ForwarderEnd, ForwarderOptions, ForwarderReport, HeaderFn};
 pub use port::{ExchangeEnd, Meter, UserPort};
 

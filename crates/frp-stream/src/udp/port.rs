@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use frp_proto::{limits::MAX_MESSAGE, msg::UdpAddr, udp::UserText};
+use frp_proto::{msg::UdpAddr, udp::UserText, wire::Framing};
 use tokio::net::UdpSocket;
 
 use super::{
-    DatagramReader, DatagramWriter, READ_TIMEOUT, datagram_channel,
+    DatagramReader, DatagramWriter, READ_TIMEOUT, datagram_channel_in,
     queue::{FrameQueue, Frames, Queued},
     socket::BatchSocket,
 };
@@ -23,9 +23,6 @@ use crate::{
 
 /// How long to wait after a failed read, so that an error that stays costs no processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
-/// What fits a message on no account, as base64 makes four bytes of three. Somewhat shorter ones fit or not by the
-/// length of their user's address.
-const LONGEST: usize = MAX_MESSAGE / 4 * 3;
 /// Batches that are received before other tasks get their turn.
 const BATCHES_PER_TURN: usize = 4;
 
@@ -46,6 +43,7 @@ pub trait Meter: Send + Sync {
 /// waits for the next one.
 pub struct UserPort<M> {
     socket: BatchSocket,
+    framing: Framing,
     /// Users of a dual-stack socket are reached by their mapped addresses only.
     mapped: bool,
     packet_size: usize,
@@ -71,12 +69,20 @@ impl<M: Meter> UserPort<M> {
         let mapped = socket.local_addr().is_ok_and(|address| address.is_ipv6());
         Self {
             socket: BatchSocket::new(socket, false),
+            framing: Framing::V1,
             mapped,
             packet_size,
             queue: FrameQueue::default(),
             meter,
             last: Mutex::new(None),
         }
+    }
+
+    /// The same for a session whose messages look like this, instead of version 1.
+    #[must_use]
+    pub fn with_framing(mut self, framing: Framing) -> Self {
+        self.framing = framing;
+        self
     }
 
     /// Where it listens.
@@ -119,13 +125,13 @@ impl<M: Meter> UserPort<M> {
 
     fn enqueue(&self, datagram: &[u8], from: SocketAddr) {
         let datagram = datagram.get(..self.packet_size).unwrap_or(datagram);
-        if datagram.len() > LONGEST {
+        if datagram.len() > self.framing.longest_datagram() {
             return self.meter.too_long(datagram.len());
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let text = match &mut *last {
             Some((user, text)) if *user == from => text,
-            last => &mut last.insert((from, UserText::new(&UdpAddr::from(from)))).1,
+            last => &mut last.insert((from, UserText::framed(&UdpAddr::from(from), self.framing))).1,
         };
         match self.queue.push(datagram, text) {
             Queued::Queued => tracing::trace!("send message to udp workConn, len: {}", datagram.len()),
@@ -147,7 +153,7 @@ impl<M: Meter> UserPort<M> {
     ///
     /// May be dropped at any time: that closes the work connection.
     pub async fn exchange(&self, stream: Stream) -> ExchangeEnd {
-        let (reader, writer) = datagram_channel(stream);
+        let (reader, writer) = datagram_channel_in(stream, self.framing);
         tokio::select! {
             error = self.to_users(reader) => ExchangeEnd::Read(error),
             error = self.to_client(writer) => ExchangeEnd::Write(error),

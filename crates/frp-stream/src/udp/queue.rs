@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use frp_proto::udp::{UserText, encode_v1_for};
+use frp_proto::udp::{UserText, encode_for};
 use tokio::sync::Notify;
 
 use super::{QUEUE, QUEUE_BYTES};
@@ -61,7 +61,7 @@ impl FrameQueue {
     pub(super) fn push(&self, content: &[u8], user: &UserText) -> Queued {
         let mut state = self.lock();
         let Frames { bytes, size } = &mut state.waiting;
-        if encode_v1_for(content, user, bytes).is_err() {
+        if encode_for(content, user, bytes).is_err() {
             return Queued::TooLong;
         }
         size.datagrams += 1;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use frp_proto::{msg::UdpAddr, udp::UserText};
+use frp_proto::{msg::UdpAddr, udp::UserText, wire::Framing};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::UdpSocket,
@@ -89,6 +89,7 @@ pub(super) struct Replies {
     pub(super) activity: Arc<Activity>,
     pub(super) user: UdpAddr,
     pub(super) outlet: Arc<Outlet>,
+    pub(super) framing: Framing,
     /// Longer replies are cut to this.
     pub(super) packet_size: usize,
 }
@@ -103,7 +104,7 @@ pub(super) struct Outlet {
 
 impl Replies {
     pub(super) async fn run(self) -> UdpAddr {
-        let text = UserText::new(&self.user);
+        let text = UserText::framed(&self.user, self.framing);
         let mut due = Instant::now() + self.activity.idle;
         loop {
             self.outlet.queue.room().await;

@@ -149,7 +149,7 @@ impl Frps {
     }
 
     async fn first_on(mut stream: Stream) -> (Stream, FirstMessage) {
-        let mut accept = ServerAccept::new();
+        let mut accept = ServerAccept::new([0; 32]);
         let mut buffer = [0; 1024];
         loop {
             let wanted = accept.wanted().unwrap().min(buffer.len());
