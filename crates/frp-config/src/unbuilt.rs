@@ -73,10 +73,6 @@ pub fn client(config: &ClientConfig) -> Findings {
         matches!(transport.protocol.as_str(), "kcp" | "quic"),
         format!("transport.protocol = \"{}\"", transport.protocol),
     );
-    findings.stop(
-        transport.wire_protocol != "v1",
-        format!("transport.wireProtocol = \"{}\"", transport.wire_protocol),
-    );
     findings.stop(!config.virtual_net.address.is_empty(), "virtualNet.address");
     findings.web_server(&config.web_server);
     findings

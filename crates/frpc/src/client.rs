@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use frp_auth::ClientAuth;
 use frp_net::resolve::Resolver;
+use frp_proto::hello::Bootstrap;
+use frp_proto::wire::WireVersion;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +44,10 @@ pub(crate) struct ClientOptions {
     pub(crate) client_id: String,
     /// `metadatas`.
     pub(crate) metadatas: std::collections::BTreeMap<String, String>,
+    /// `transport.wireProtocol`.
+    pub(crate) wire: WireVersion,
+    /// What the hello of version 2 says of the way to the server.
+    pub(crate) bootstrap: Bootstrap,
     /// `transport.poolCount`.
     pub(crate) pool_count: i64,
     /// `loginFailExit`.
@@ -169,9 +175,9 @@ impl Client {
     }
 
     /// A session with proxies and visitors of its own, none of them begun yet.
-    fn control(&self, LoggedIn { run_id, connection, reader, writer }: LoggedIn) -> Control {
+    fn control(&self, LoggedIn { run_id, connection, reader, writer, payload }: LoggedIn) -> Control {
         let proxies = Arc::new(Proxies::new(&self.shared.options.user, &self.specs));
         let visitors = Arc::clone(&self.visitors);
-        Control { run_id, connection: Arc::new(connection), reader, writer, proxies, visitors }
+        Control { run_id, connection: Arc::new(connection), reader, writer, payload, proxies, visitors }
     }
 }

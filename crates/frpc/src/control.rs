@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use frp_proto::msg::{Message, Ping, Pong};
+use frp_proto::wire::Framing;
 use frp_stream::message::{MessageReader, MessageWriter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -53,6 +54,8 @@ pub(crate) struct Control {
     pub(crate) connection: Arc<Connection>,
     pub(crate) reader: MessageReader,
     pub(crate) writer: MessageWriter,
+    /// How messages look in the payload of work and visitor connections.
+    pub(crate) payload: Framing,
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) visitors: Arc<[Arc<VisitorSpec>]>,
 }
@@ -61,6 +64,7 @@ pub(crate) struct Control {
 struct Session {
     shared: Arc<Shared>,
     run_id: String,
+    payload: Framing,
     connection: Arc<Connection>,
     proxies: Arc<Proxies>,
     last_pong: Mutex<Instant>,
@@ -77,6 +81,7 @@ impl Control {
         let session = Arc::new(Session {
             shared,
             run_id: self.run_id,
+            payload: self.payload,
             connection: self.connection,
             proxies: self.proxies,
             last_pong: Mutex::new(Instant::now()),
@@ -165,6 +170,7 @@ impl Session {
             shared: Arc::clone(&self.shared),
             connection: Arc::clone(&self.connection),
             run_id: self.run_id.clone(),
+            payload: self.payload,
             stop: self.token.child_token(),
         }
     }
@@ -186,6 +192,7 @@ impl Session {
             on,
             proxies: Arc::clone(&self.proxies),
             run_id: self.run_id.clone(),
+            payload: self.payload,
             session: self.token.clone(),
         };
         self.shared.work_connections.spawn(work_conn::serve(request, permit).in_current_span());

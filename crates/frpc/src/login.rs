@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use frp_auth::SetError;
-use frp_proto::exchange::Channel;
 use frp_proto::exchange::client::{ClientLogin, LoggedIn as Accepted, LoginError as ExchangeError};
 use frp_proto::msg::Login;
-use frp_proto::v1::EncodeError;
+use frp_proto::crypto::Algorithm;
+use frp_proto::hello::ClientHello;
+use frp_proto::wire::{EncodeError, Framing, WireVersion};
 use frp_stream::Stream;
-use frp_stream::message::{MessageReader, MessageWriter, control_channel};
+use frp_stream::message::{MessageReader, MessageWriter, session_channel};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -61,6 +62,8 @@ pub(crate) struct LoggedIn {
     pub(crate) connection: Connection,
     pub(crate) reader: MessageReader,
     pub(crate) writer: MessageWriter,
+    /// How messages look in the payload of work and visitor connections.
+    pub(crate) payload: Framing,
 }
 
 /// Connects and logs in. `run_id` is that of the session before, empty for the first one.
@@ -72,23 +75,57 @@ pub(crate) async fn log_in(
     let connection = connector.connect().await?;
     let mut stream = connection.open().await?.stream;
     let login = login_message(shared, run_id).await?;
-    let accepted = match ask(&mut stream, login, shared.auth.encryption_secret().as_bytes()).await {
+    let begun = begin(shared, login)?;
+    let accepted = match ask(&mut stream, begun).await {
         // The end of the whole says more than that of the stream.
         Err(LoginError::Broken(_)) if connection.is_closed() => {
             return Err(LoginError::Broken("session shutdown".to_owned()));
         }
         result => result?,
     };
-    let (reader, writer) = match accepted.channel {
-        Channel::V1 { key } => control_channel(stream, &key),
-        _ => return Err(LoginError::Broken("the channel of the login is not known here".to_owned())),
-    };
-    Ok(LoggedIn { run_id: accepted.response.run_id, connection, reader, writer })
+    let (reader, writer) = session_channel(stream, &accepted.channel);
+    let Accepted { response, payload, .. } = accepted;
+    Ok(LoggedIn { run_id: response.run_id, connection, reader, writer, payload })
+}
+
+/// The exchange in the wire version that is configured, and the bytes that begin it.
+fn begin(shared: &Shared, login: Login) -> Result<(ClientLogin, Vec<u8>), EncodeError> {
+    let token = shared.auth.encryption_secret().as_bytes();
+    match shared.options.wire {
+        WireVersion::V1 => ClientLogin::start(login, token),
+        WireVersion::V2 => {
+            let bootstrap = shared.options.bootstrap.clone();
+            ClientLogin::start_v2(login, token, ClientHello::new(bootstrap, preference(), rand::random()))
+        }
+    }
+}
+
+/// The cipher that this processor does faster, first. Upstream `pkg/proto/wire/crypto.go`.
+fn preference() -> [Algorithm; 2] {
+    let [aes, chacha] = Algorithm::ALL;
+    if has_fast_aes() { [aes, chacha] } else { [chacha, aes] }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_fast_aes() -> bool {
+    std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq")
+}
+
+#[cfg(target_arch = "aarch64")]
+fn has_fast_aes() -> bool {
+    std::arch::is_aarch64_feature_detected!("aes") && std::arch::is_aarch64_feature_detected!("pmull")
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn has_fast_aes() -> bool {
+    false
 }
 
 /// Sends the login and waits for the answer, all within [`ANSWER_TIMEOUT`].
-async fn ask(stream: &mut Stream, login: Login, token: &[u8]) -> Result<Accepted, LoginError> {
-    let (login, bytes) = ClientLogin::start(login, token)?;
+async fn ask(
+    stream: &mut Stream,
+    (login, bytes): (ClientLogin, Vec<u8>),
+) -> Result<Accepted, LoginError> {
     timeout(ANSWER_TIMEOUT, exchange(stream, login, &bytes)).await.unwrap_or(Err(LoginError::Timeout))
 }
 
@@ -180,7 +217,8 @@ mod tests {
     fn asking(capacity: usize) -> (impl Future<Output = Result<Accepted, LoginError>>, DuplexStream) {
         let (near, far) = duplex(capacity);
         let mut stream = Stream::boxed(near);
-        (async move { ask(&mut stream, Login::default(), b"token").await }, far)
+        let begun = ClientLogin::start(Login::default(), b"token").unwrap();
+        (async move { ask(&mut stream, begun).await }, far)
     }
 
     #[test]

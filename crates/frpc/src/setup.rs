@@ -16,6 +16,8 @@ use frp_net::resolve::Resolver;
 use frp_net::tls::ClientTlsOptions;
 use frp_net::websocket;
 use frp_proto::crypto::key;
+use frp_proto::hello::Bootstrap;
+use frp_proto::wire::WireVersion;
 use frp_stream::relay::RelayOptions;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -136,6 +138,13 @@ fn client_options(common: &ClientConfig) -> ClientOptions {
         user: common.user.clone(),
         client_id: common.client_id.clone(),
         metadatas: (*common.metadatas).clone(),
+        // The configuration's checks know no other name.
+        wire: WireVersion::from_name(&common.transport.wire_protocol).unwrap_or_default(),
+        bootstrap: Bootstrap {
+            transport: common.transport.protocol.clone(),
+            tls: common.transport.tls.enable(),
+            tcp_mux: common.transport.tcp_mux(),
+        },
         pool_count: common.transport.pool_count,
         login_fail_exit: common.login_fail_exit(),
         mux_connections: if common.transport.tcp_mux() { common.transport.tcp_mux_connections() } else { 1 },

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use frp_proto::msg::{Message, NewWorkConn, StartWorkConn};
-use frp_stream::message::{read_message, write_message};
+use frp_proto::wire::Framing;
+use frp_stream::message::{read_message_in, write_first_message};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,8 @@ pub(crate) struct Request {
     pub(crate) on: Option<MuxSession>,
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) run_id: String,
+    /// How messages look in its payload.
+    pub(crate) payload: Framing,
     /// Cancelled with the session; a connection that has been started by then lives on.
     pub(crate) session: CancellationToken,
 }
@@ -57,13 +60,13 @@ async fn started(request: Request, permit: OwnedSemaphorePermit) -> Option<(Span
     span.in_scope(|| {
         debug!("start a new work connection, localAddr: {} remoteAddr: {}", work.local, work.remote);
     });
-    Some((span, proxy, Box::new(Started { work, message })))
+    Some((span, proxy, Box::new(Started { work, message, payload: request.payload })))
 }
 
 /// Opens and announces the connection, then waits for as long as the session lives for the server to start it.
 async fn start(request: &Request) -> Option<(ServerStream, StartWorkConn)> {
     let mut work = Box::pin(announce(request)).await?;
-    let message = match read_message(&mut work.stream).await {
+    let message = match read_message_in(&mut work.stream, request.shared.options.wire.into()).await {
         Ok(Message::StartWorkConn(message)) => message,
         Ok(other) => {
             warn!("expected StartWorkConn on a work connection, got {}", other.kind().name());
@@ -99,7 +102,9 @@ async fn announce(request: &Request) -> Option<ServerStream> {
         warn!("error during NewWorkConn authentication: {error}");
         return None;
     }
-    match timeout(ANNOUNCE_TIMEOUT, write_message(&mut work.stream, &message.into())).await {
+    let message = message.into();
+    let written = write_first_message(&mut work.stream, request.shared.options.wire, &message);
+    match timeout(ANNOUNCE_TIMEOUT, written).await {
         Ok(Ok(())) => return Some(work),
         Ok(Err(error)) => warn!("work connection write to server error: {error}"),
         Err(_) => warn!("work connection write to server error: i/o timeout"),

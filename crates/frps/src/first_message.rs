@@ -6,7 +6,8 @@ use std::time::Duration;
 use frp_proto::exchange::server::{AcceptError, FirstMessage, ServerAccept};
 use frp_proto::msg::{Message, NewWorkConn, StartWorkConn};
 use frp_stream::Stream;
-use frp_stream::message::write_message;
+use frp_proto::wire::WireVersion;
+use frp_stream::message::write_message_in;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
@@ -55,9 +56,11 @@ pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, connection: Arc<Con
             FirstMessage::Login { login, reply } => {
                 login::serve(Arc::clone(&core), inbound, *login, reply, &connection).await;
             }
-            FirstMessage::WorkConn { message, .. } => work_conn(&core, inbound, &message, &connection).await,
-            FirstMessage::VisitorConn { message, .. } => {
-                visitor::serve(&core, inbound, message, &connection).await;
+            FirstMessage::WorkConn { message, wire } => {
+                work_conn(&core, inbound, &message, wire, &connection).await;
+            }
+            FirstMessage::VisitorConn { message, wire } => {
+                visitor::serve(&core, inbound, message, wire, &connection).await;
             }
             other => debug!("a first message that nobody handles: {other:?}"),
         }
@@ -82,16 +85,29 @@ async fn read(stream: &mut Stream) -> Result<FirstMessage, ReadError> {
         if length == 0 {
             return Err(ReadError::Eof);
         }
-        if let (_, Some(first)) = accept.receive(part.get(..length).unwrap_or_default())? {
+        let outcome = accept.receive(part.get(..length).unwrap_or_default());
+        let output = accept.take_output();
+        if !output.is_empty() {
+            // The client may wait for our hello before its login. Bounded by the deadline of the whole.
+            stream.write_all(&output).await?;
+            stream.flush().await?;
+        }
+        if let (_, Some(first)) = outcome? {
             return Ok(first);
         }
     }
 }
 
 /// Gives a work connection to the control that it names. Upstream `server/service.go`, `RegisterWorkConn`.
-async fn work_conn(core: &Core, inbound: Inbound, message: &NewWorkConn, connection: &Connection) {
+async fn work_conn(
+    core: &Core,
+    inbound: Inbound,
+    message: &NewWorkConn,
+    wire: WireVersion,
+    connection: &Connection,
+) {
     let Inbound { stream, peer, local } = inbound;
-    let conn = WorkConn { stream, peer, local };
+    let conn = WorkConn { stream, wire, peer, local };
     let (error, conn) = match admit(core, message).await {
         Err(error) => (error, Box::new(conn)),
         Ok(control) => {
@@ -106,7 +122,7 @@ async fn work_conn(core: &Core, inbound: Inbound, message: &NewWorkConn, connect
         }
     };
     let error = core.told("invalid NewWorkConn", &error);
-    refuse(conn.stream, StartWorkConn { error, ..StartWorkConn::default() }).await;
+    refuse(conn.stream, wire, StartWorkConn { error, ..StartWorkConn::default() }).await;
 }
 
 /// The running control that a work connection may join.
@@ -124,10 +140,10 @@ async fn admit(core: &Core, message: &NewWorkConn) -> Result<Arc<Handle>, String
 }
 
 /// Says why, then closes. A peer that does not take the answer is closed all the same.
-pub(crate) async fn refuse(mut stream: Stream, answer: impl Into<Message>) {
+pub(crate) async fn refuse(mut stream: Stream, wire: WireVersion, answer: impl Into<Message>) {
     let answer = answer.into();
     let _ = timeout(ANSWER_TIMEOUT, async {
-        if let Err(error) = write_message(&mut stream, &answer).await {
+        if let Err(error) = write_message_in(&mut stream, wire.into(), &answer).await {
             debug!("write {}: {error}", answer.kind().name());
         }
         let _ = stream.shutdown().await;
@@ -141,6 +157,8 @@ mod tests {
     use frp_config::ServerConfig;
     use frp_net::tls::{ServerTls, ServerTlsOptions};
     use frp_proto::msg::{Login, NewVisitorConn};
+    use frp_proto::wire::Framing;
+    use frp_stream::message::write_message;
     use tokio::io::DuplexStream;
     use tokio::task::JoinSet;
     use tokio_util::sync::CancellationToken;
@@ -179,6 +197,8 @@ mod tests {
             run_id: RunId::from_login(run_id),
             client: Client { user: String::new(), client_id: String::new() },
             pool: WorkPool::new(1, Duration::from_secs(1), outbound, Span::none()),
+            payload: Framing::V1,
+            wire: WireVersion::V1,
             stop,
             finished: CancellationToken::new(),
             span: Span::none(),

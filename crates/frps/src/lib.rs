@@ -45,6 +45,7 @@ mod refusals;
 mod run;
 mod server;
 mod settings;
+mod sudp_bridge;
 mod traffic;
 mod user_conn;
 mod vhost;

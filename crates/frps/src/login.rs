@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use frp_proto::exchange::Channel as Exchanged;
-use frp_proto::exchange::server::LoginReply;
+use frp_proto::exchange::server::{LoginReply, NotNegotiated};
 use frp_proto::msg::Login;
-use frp_stream::message::control_channel;
+use frp_stream::message::session_channel;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -24,6 +24,8 @@ use crate::ids::RunId;
 /// Why a login is refused. The texts reach clients.
 #[derive(Debug, thiserror::Error)]
 enum LoginError {
+    #[error(transparent)]
+    NotNegotiated(#[from] NotNegotiated),
     #[error(transparent)]
     Auth(#[from] frp_auth::VerifyError),
     #[error(transparent)]
@@ -67,10 +69,7 @@ pub(crate) async fn serve(
     if let Err(error) = write(&mut stream, &accepted.answer).await {
         return warn!("complete control login error: {error}");
     }
-    let Exchanged::V1 { key } = accepted.channel else {
-        return debug!("a login asked for a control channel that nobody serves");
-    };
-    let (reader, writer) = control_channel(stream, &key);
+    let (reader, writer) = session_channel(stream, &accepted.channel);
     let control =
         Control::new(Arc::clone(&core), accepted.pool_count, accepted.outbound, accepted.registration);
     core.tasks.spawn(control.run(Channel { reader, writer }, accepted.queued).instrument(span));
@@ -96,9 +95,11 @@ async fn accept(
     reply: LoginReply,
     connection: &Connection,
 ) -> Result<Accepted, LoginError> {
+    reply.check()?;
     core.auth.verify_login(login).await?;
     connection.identified();
     let secret = core.auth.encryption_secret().as_bytes();
+    let (wire, payload) = (reply.wire(), reply.payload(&login.version));
     let (answer, channel) =
         reply.accept(COMPATIBLE_VERSION, run_id.as_str(), secret).map_err(|_| LoginError::Answer)?;
 
@@ -110,6 +111,8 @@ async fn accept(
         run_id,
         client: Client { user: login.user.clone(), client_id: login.client_id.clone() },
         pool,
+        payload,
+        wire,
         stop,
         finished: CancellationToken::new(),
         span,

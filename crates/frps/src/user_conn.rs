@@ -5,26 +5,40 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use frp_proto::wire::Framing;
 use frp_stream::Stream;
 use frp_stream::relay::{RelayEnd, RelayOptions, relay};
 use tracing::{debug, trace};
 
 use crate::proxy::Proxy;
+use crate::sudp_bridge;
 
 /// A user, and the address of ours that it connected to.
 pub(crate) struct UserConn {
     pub(crate) stream: Stream,
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
+    /// How its datagrams look, if that is not how they look on the work connection.
+    pub(crate) datagrams: Option<Framing>,
 }
 
 /// Serves a user until either side ends or the server stops. Outlives its proxy and, without multiplexing, the
 /// control: closing a proxy does not cut its users. Safe to drop at any time; then both connections are closed.
 pub(crate) async fn serve(proxy: Arc<Proxy>, user: UserConn) {
     // Boxed: what ends before the relay begins shall not cost every open connection its room.
+    let datagrams = user.datagrams;
     let Some((user, service)) = Box::pin(join(&proxy, user)).await else { return };
     let options = RelayOptions { half_close_timeout: proxy.core.settings.half_close_timeout };
     let open = proxy.traffic.open_connection();
+    if let Some(datagrams) = datagrams {
+        let bridge = Box::pin(sudp_bridge::bridge(&proxy, (user, datagrams), (service, proxy.datagrams)));
+        tokio::select! {
+            biased;
+            () = proxy.core.stop.cancelled() => {}
+            () = bridge => debug!("join connections closed"),
+        }
+        return;
+    }
     let report = tokio::select! {
         biased;
         () = proxy.core.stop.cancelled() => return,

@@ -43,7 +43,7 @@ fn mux(drivers: &mut JoinSet<()>, stalled: CancellationToken) -> (Arc<Connection
 fn control(stream: DuplexStream, connection: Arc<Connection>) -> Control {
     let (reader, writer) = message_channel(Stream::boxed(stream));
     let proxies = Arc::new(Proxies::new("", &[]));
-    Control { run_id: "run".to_owned(), connection, reader, writer, proxies, visitors: Arc::from([]) }
+    Control { run_id: "run".to_owned(), connection, reader, writer, payload: Framing::V1, proxies, visitors: Arc::from([]) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,7 +85,7 @@ async fn a_connection_that_turns_into_a_black_hole_is_noticed() {
     let _control_stream = server.accept().await.unwrap();
     let proxies = Arc::new(Proxies::new("", &[]));
     let control =
-        Control { run_id: "run".to_owned(), connection, reader, writer, proxies, visitors: Arc::from([]) };
+        Control { run_id: "run".to_owned(), connection, reader, writer, payload: Framing::V1, proxies, visitors: Arc::from([]) };
     stalled.cancel();
     let began = Instant::now();
     control.run(shared(ClientOptions::default())).await;
@@ -138,6 +138,7 @@ async fn requests_without_end_cost_nothing() {
         run_id: String::new(),
         connection,
         proxies: Arc::new(Proxies::new("", &[])),
+        payload: Framing::V1,
         last_pong: Mutex::new(Instant::now()),
         requested: Semaphore::new(0),
         token: CancellationToken::new(),

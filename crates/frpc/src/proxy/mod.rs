@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use frp_net::resolve::Resolver;
+use frp_proto::wire::Framing;
 use frp_proto::msg::{CloseProxy, Message, NewProxyResp, StartWorkConn};
 use frp_proto::{names, v1};
 use tokio::sync::mpsc::error::SendError;
@@ -43,6 +44,8 @@ const TICK: Duration = Duration::from_secs(3);
 pub(crate) struct Started {
     pub(crate) work: ServerStream,
     pub(crate) message: StartWorkConn,
+    /// How messages look in its payload.
+    pub(crate) payload: Framing,
 }
 
 /// A proxy that the server has accepted, ready for work connections.
@@ -60,8 +63,8 @@ impl Proxy {
     pub(crate) async fn serve(&self, started: Box<Started>) {
         match self {
             Self::Tcp(proxy) => proxy.serve(started).await,
-            Self::Udp(proxy) => Box::pin(proxy.serve(started.work)).await,
-            Self::Sudp(proxy) => Box::pin(proxy.serve(started.work)).await,
+            Self::Udp(proxy) => Box::pin(proxy.serve(started.work, started.payload)).await,
+            Self::Sudp(proxy) => Box::pin(proxy.serve(started.work, started.payload)).await,
         }
     }
 

@@ -1,5 +1,6 @@
 //! sudp proxies: each work connection carries the datagrams of one visitor's users (upstream `client/proxy/sudp.go`).
 
+use frp_proto::wire::Framing;
 use frp_stream::udp::ForwarderEnd;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, trace, warn};
@@ -20,9 +21,9 @@ impl SudpProxy {
     }
 
     /// Forwards datagrams until the work connection ends or the proxy is stopped.
-    pub(crate) async fn serve(&self, work: ServerStream) {
+    pub(crate) async fn serve(&self, work: ServerStream, framing: Framing) {
         info!("incoming a new work connection for sudp proxy, {}", work.remote);
-        match self.stop.run_until_cancelled(self.options.forward(work)).await {
+        match self.stop.run_until_cancelled(self.options.forward(work, framing)).await {
             None => trace!("frpc sudp proxy is closed"),
             Some(ForwarderEnd::Read(error)) => warn!("read from workConn for sudp error: {error}"),
             Some(ForwarderEnd::Write(error)) => error!("sudp work write error: {error}"),

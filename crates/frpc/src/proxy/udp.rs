@@ -7,6 +7,7 @@ use std::time::Duration;
 use frp_net::resolve::Resolver;
 use frp_proto::msg::UdpAddr;
 use frp_proto::proxy_protocol;
+use frp_proto::wire::Framing;
 use frp_stream::layer::Layers;
 use frp_stream::udp::{Forwarder, ForwarderEnd, ForwarderOptions, HeaderFn};
 use tokio::time::{sleep, timeout};
@@ -43,12 +44,13 @@ pub(crate) struct UdpOptions {
 
 impl UdpOptions {
     /// Forwards the datagrams of one work connection until it ends, and says why it did.
-    pub(super) async fn forward(&self, work: ServerStream) -> ForwarderEnd {
+    pub(super) async fn forward(&self, work: ServerStream, framing: Framing) -> ForwarderEnd {
         let local = self.local_service().await;
         let options = ForwarderOptions {
             packet_size: self.packet_size,
             max_sessions: self.max_sessions,
             header: self.proxy_protocol.map(header),
+            framing,
             ..ForwarderOptions::new(local)
         };
         let report = Forwarder::new(options).run(self.layers.clone().apply(work.stream)).await;
@@ -89,10 +91,10 @@ impl UdpProxy {
     }
 
     /// Forwards datagrams until the work connection ends, a newer one takes its place or the proxy is stopped.
-    pub(crate) async fn serve(&self, work: ServerStream) {
+    pub(crate) async fn serve(&self, work: ServerStream, framing: Framing) {
         let Some(replaced) = self.replace_current() else { return };
         info!("incoming a new work connection for udp proxy, {}", work.remote);
-        if replaced.run_until_cancelled(self.forward(work)).await.is_none() {
+        if replaced.run_until_cancelled(self.forward(work, framing)).await.is_none() {
             debug!("the work connection is replaced, or the proxy stopped");
         }
     }
@@ -104,8 +106,8 @@ impl UdpProxy {
         }
     }
 
-    async fn forward(&self, work: ServerStream) {
-        match self.options.forward(work).await {
+    async fn forward(&self, work: ServerStream, framing: Framing) {
+        match self.options.forward(work, framing).await {
             ForwarderEnd::Read(error) => warn!("read from workConn for udp error: {error}"),
             ForwarderEnd::Write(error) => error!("udp work write error: {error}"),
         }
@@ -164,7 +166,7 @@ mod tests {
         let (near, mut far) = work();
         let mut serving = JoinSet::new();
         let proxy = proxy("127.0.0.1");
-        serving.spawn(async move { proxy.serve(near).await });
+        serving.spawn(async move { proxy.serve(near, Framing::V1).await });
         let began = Instant::now();
         for number in 1..=3 {
             assert!(matches!(read_message(&mut far).await, Ok(Message::Ping(_))));
@@ -180,12 +182,12 @@ mod tests {
         let (near, mut far) = work();
         let mut serving = JoinSet::new();
         let server = Arc::clone(&proxy);
-        serving.spawn(async move { server.serve(near).await });
+        serving.spawn(async move { server.serve(near, Framing::V1).await });
         tokio::task::yield_now().await;
         proxy.stop();
         assert_eq!(far.read(&mut [0]).await.unwrap(), 0);
         let (near, mut far) = work();
-        proxy.serve(near).await;
+        proxy.serve(near, Framing::V1).await;
         assert_eq!(far.read(&mut [0]).await.unwrap(), 0);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use frp_proto::digest::auth_key;
 use frp_proto::msg::{Message, NewVisitorConn, NewVisitorConnResp};
 use frp_stream::Stream;
-use frp_stream::message::{ReadError, WriteError, read_message, write_message};
+use frp_stream::message::{ReadError, WriteError, read_message_in, write_first_message};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -49,10 +49,11 @@ pub(super) async fn dial(session: &Session, target: &Target) -> Result<Stream, D
         use_encryption: target.layers.encryption.is_some(),
         use_compression: target.layers.compression,
     };
-    timeout(WRITE_TIMEOUT, write_message(&mut stream, &message.into()))
+    let wire = session.shared.options.wire;
+    timeout(WRITE_TIMEOUT, write_first_message(&mut stream, wire, &message.into()))
         .await
         .map_err(|_| DialError::SendTimeout)??;
-    let answer = timeout(ANSWER_TIMEOUT, read_message(&mut stream)).await;
+    let answer = timeout(ANSWER_TIMEOUT, read_message_in(&mut stream, wire.into())).await;
     match answer.unwrap_or(Err(ReadError::Timeout))? {
         Message::NewVisitorConnResp(NewVisitorConnResp { error, .. }) if error.is_empty() => {
             Ok(target.layers.clone().apply(stream))

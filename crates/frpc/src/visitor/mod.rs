@@ -20,6 +20,7 @@ mod sudp;
 use std::sync::Arc;
 use std::time::Duration;
 
+use frp_proto::wire::Framing;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,8 @@ pub(crate) struct Session {
     pub(crate) shared: Arc<Shared>,
     pub(crate) connection: Arc<Connection>,
     pub(crate) run_id: String,
+    /// How datagrams look on their streams.
+    pub(crate) payload: Framing,
     /// Ends the visitors.
     pub(crate) stop: CancellationToken,
 }

@@ -7,12 +7,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use frp_proto::limits::MAX_MESSAGE;
 use frp_proto::msg::UdpAddr;
-use frp_stream::Stream;
+use frp_proto::wire::Framing;
 use frp_stream::message::WriteError;
 use frp_stream::udp::{
-    Datagram, DatagramReader, DatagramWriter, QUEUE, READ_TIMEOUT, Received, Sent, datagram_channel,
+    Datagram, DatagramReader, DatagramWriter, QUEUE, READ_TIMEOUT, Received, Sent, datagram_channel_in,
 };
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -34,8 +33,6 @@ const ERROR_PAUSE: Duration = Duration::from_millis(10);
 const BATCH: usize = 64;
 /// The longest datagram there is.
 const LARGEST_DATAGRAM: usize = 65_535;
-/// What fits a message on no account, as base64 makes four bytes of three.
-const LONGEST: usize = MAX_MESSAGE / 4 * 3;
 
 /// A running visitor.
 pub(super) struct SudpVisitor {
@@ -54,7 +51,7 @@ impl SudpVisitor {
     pub(super) async fn run(self, socket: UdpSocket) {
         let (queue, mut queued) = mpsc::channel(QUEUE);
         tokio::select! {
-            () = receive(&socket, queue, self.packet_size) => {}
+            () = receive(&socket, queue, self.packet_size, self.session.payload) => {}
             () = self.exchange(&socket, &mut queued) => {}
             () = self.session.stop.cancelled() => {}
         }
@@ -65,7 +62,10 @@ impl SudpVisitor {
     async fn exchange(&self, socket: &UdpSocket, queued: &mut Receiver<Datagram>) {
         while let Some(first) = queued.recv().await {
             match dial(&self.session, &self.target).await {
-                Ok(stream) => use_stream(socket, stream, first, queued).await,
+                Ok(stream) => {
+                    let channel = datagram_channel_in(stream, self.session.payload);
+                    use_stream(socket, channel, first, queued).await;
+                }
                 Err(error) => warn!("newVisitorConn to frps error: {error}, try to reconnect"),
             }
             sleep(RETRY_PAUSE).await;
@@ -74,12 +74,12 @@ impl SudpVisitor {
 }
 
 /// Queues what users send.
-async fn receive(socket: &UdpSocket, queue: Sender<Datagram>, largest: usize) {
+async fn receive(socket: &UdpSocket, queue: Sender<Datagram>, largest: usize, framing: Framing) {
     let mut buffer = vec![0; largest];
     loop {
         match socket.recv_from(&mut buffer).await {
             // Not queued, so that the queue holds little memory.
-            Ok((length, _)) if length > LONGEST => too_long(length),
+            Ok((length, _)) if length > framing.longest_datagram() => too_long(length),
             Ok((length, user)) => {
                 let content = buffer.get(..length).unwrap_or_default().to_vec();
                 let _ = queue.try_send(Datagram { content, user: UdpAddr::from(user) });
@@ -94,9 +94,13 @@ async fn receive(socket: &UdpSocket, queue: Sender<Datagram>, largest: usize) {
 }
 
 /// Carries datagrams both ways until the stream fails or is silent for too long.
-async fn use_stream(socket: &UdpSocket, stream: Stream, first: Datagram, queued: &mut Receiver<Datagram>) {
+async fn use_stream(
+    socket: &UdpSocket,
+    (reader, writer): (DatagramReader, DatagramWriter),
+    first: Datagram,
+    queued: &mut Receiver<Datagram>,
+) {
     debug!("starting sudp proxy worker");
-    let (reader, writer) = datagram_channel(stream);
     tokio::select! {
         () = to_users(socket, reader) => {}
         () = to_proxy(first, queued, writer) => {}

@@ -25,8 +25,6 @@ async fn a_transport_that_is_not_built_stops_the_program() {
         let expected = format!("transport.protocol = \"{protocol}\" is not supported yet by this version");
         assert_eq!(refused(text).await, expected);
     }
-    let v2 = Text::with_token(&frps).line("transport.wireProtocol = \"v2\"");
-    assert_eq!(refused(v2).await, "transport.wireProtocol = \"v2\" is not supported yet by this version");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use frp_proto::msg::{CloseProxy, Message, NewProxy, NewProxyResp, Ping, Pong, ReqWorkConn};
-use frp_proto::v1;
+use frp_proto::wire::Framing;
 use frp_stream::message::{MessageReader, MessageWriter, ReadError, WriteError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -201,8 +201,9 @@ impl Control {
     }
 }
 
+/// Whether an answer can be sent in either version: that of version 1 is the narrower bound.
 fn fits(response: &NewProxyResp) -> bool {
-    v1::encode(&response.clone().into()).is_ok()
+    Framing::V1.encode_into(&response.clone().into(), &mut Vec::new()).is_ok()
 }
 
 /// Passes the client's messages on until its stream ends or breaks the protocol.

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use frp_proto::wire::{Framing, WireVersion};
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, info};
 
@@ -20,6 +21,10 @@ pub(crate) struct Handle {
     pub(crate) run_id: RunId,
     pub(crate) client: Client,
     pub(crate) pool: Arc<WorkPool>,
+    /// How messages look in the payload of its work and visitor connections.
+    pub(crate) payload: Framing,
+    /// What its control stream speaks.
+    pub(crate) wire: WireVersion,
     /// Ends the control. A child of the server's own token.
     pub(crate) stop: CancellationToken,
     /// Cancelled when the control's proxies are closed and its ports are free again.
@@ -266,6 +271,8 @@ mod tests {
             run_id: RunId::from_login(run_id),
             client: Client { user: user.to_owned(), client_id: client_id.to_owned() },
             pool: WorkPool::new(1, Duration::from_secs(1), outbound, Span::none()),
+            payload: Framing::V1,
+            wire: WireVersion::V1,
             stop,
             finished: CancellationToken::new(),
             span: Span::none(),
@@ -274,7 +281,8 @@ mod tests {
 
     fn work_conn() -> WorkConn {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
-        WorkConn { stream: Stream::boxed(tokio::io::duplex(1).0), peer: nowhere, local: nowhere }
+        let stream = Stream::boxed(tokio::io::duplex(1).0);
+        WorkConn { stream, wire: WireVersion::V1, peer: nowhere, local: nowhere }
     }
 
     fn running(registry: &Arc<Registry>, handle: Handle) -> Registration {

@@ -11,6 +11,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use frp_proto::msg::ReqWorkConn;
+use frp_proto::wire::WireVersion;
 use frp_stream::Stream;
 use frp_stream::io::Probe;
 use tokio::sync::oneshot;
@@ -34,6 +35,8 @@ const REPLACE_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct WorkConn {
     pub(crate) stream: Stream,
+    /// What its first message came in, and its second goes out in.
+    pub(crate) wire: WireVersion,
     /// Address of the client.
     pub(crate) peer: SocketAddr,
     /// Our address that the client connected to.
@@ -266,7 +269,7 @@ mod tests {
     fn conn() -> (WorkConn, DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(64);
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
-        (WorkConn { stream: Stream::boxed(ours), peer: nowhere, local: nowhere }, theirs)
+        (WorkConn { stream: Stream::boxed(ours), wire: WireVersion::V1, peer: nowhere, local: nowhere }, theirs)
     }
 
     async fn mark(conn: &mut WorkConn, client: &mut DuplexStream) {

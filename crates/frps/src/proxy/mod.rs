@@ -18,10 +18,11 @@ use std::time::Duration;
 
 use frp_config::{ProxyBase, ProxyConfig, ProxyType};
 use frp_proto::msg::{NewProxy, StartWorkConn};
+use frp_proto::wire::Framing;
 use frp_stream::Stream;
 use frp_stream::layer::{Layers, LimitSide};
 use frp_stream::limit::RateLimiter;
-use frp_stream::message::write_message;
+use frp_stream::message::write_message_in;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -77,6 +78,10 @@ pub(crate) struct Proxy {
     pub(crate) core: Arc<Core>,
     pub(crate) name: ProxyName,
     pub(crate) payload: Payload,
+    /// How datagrams look on its work connections.
+    pub(crate) datagrams: Framing,
+    /// Whether its users bring datagrams as messages, too.
+    is_sudp: bool,
     pub(crate) traffic: Arc<Traffic>,
     pool: Arc<WorkPool>,
     /// Work connections that are tried before a user is sent away.
@@ -109,7 +114,8 @@ impl Proxy {
                 .await
                 .inspect_err(|error| warn!("failed to get work connection: {error}"))?;
             debug!("get a new work connection: [{}]", work.peer);
-            match tokio::time::timeout(START_TIMEOUT, write_message(&mut work.stream, &start)).await {
+            let written = write_message_in(&mut work.stream, work.wire.into(), &start);
+            match tokio::time::timeout(START_TIMEOUT, written).await {
                 Ok(Ok(())) => return Ok(work),
                 Ok(Err(error)) => {
                     warn!("failed to send message to work connection from pool: {error}, times: {times}");
@@ -152,7 +158,22 @@ impl Proxy {
     ) -> impl Future<Output = ()> + Send + use<> {
         let span = self.span.clone();
         info!(parent: &span, "get a user connection [{peer}]");
-        user_conn::serve(self, UserConn { stream, peer, local }).instrument(span)
+        user_conn::serve(self, UserConn { stream, peer, local, datagrams: None }).instrument(span)
+    }
+
+    /// Serves a visitor, whose datagrams, if it brings any, look like this, in a task of the server.
+    pub(crate) fn serve_visitor(
+        self: &Arc<Self>,
+        stream: Stream,
+        peer: SocketAddr,
+        local: SocketAddr,
+        datagrams: Framing,
+    ) {
+        let span = self.span.clone();
+        info!(parent: &span, "get a user connection [{peer}]");
+        let datagrams = (self.is_sudp && datagrams != self.datagrams).then_some(datagrams);
+        let user = UserConn { stream, peer, local, datagrams };
+        self.core.tasks.spawn(user_conn::serve(Arc::clone(self), user).instrument(span));
     }
 
     /// Gives lines the run id and the name of the proxy.
@@ -259,6 +280,8 @@ impl Start<'_> {
         let proxy = Arc::new(Proxy {
             core: Arc::clone(self.core),
             payload: Payload::new(config.base()),
+            datagrams: self.control.payload,
+            is_sudp: matches!(config, ProxyConfig::Sudp(_)),
             traffic,
             pool: Arc::clone(&self.control.pool),
             attempts: pool_count + 1,

@@ -1,7 +1,7 @@
 //! `sudp`: a UDP service that visitors reach who know its secret. Upstream `server/proxy/sudp.go`.
 //!
-//! Datagrams are messages between the two clients. While both speak the same wire version nobody looks into them
-//! here: a visitor's stream is joined with a work connection like that of stcp.
+//! Datagrams are messages between the two clients. While they look the same on both sides nobody looks into them
+//! here: a visitor's stream is joined with a work connection like that of stcp. Otherwise `crate::sudp_bridge` translates.
 
 use frp_config::proxy::SudpProxy;
 use tracing::info;

@@ -34,7 +34,8 @@ pub(super) fn listen(running: &mut Running, config: &UdpProxy) -> Result<String,
     let port = lease.port();
     info!("udp proxy listen port [{port}]");
     let packet_size = proxy.core.settings.udp_packet_size;
-    let users = UserPort::new(socket, packet_size, Counted(proxy));
+    let datagrams = proxy.datagrams;
+    let users = UserPort::new(socket, packet_size, Counted(proxy)).with_framing(datagrams);
     running.spawn(serve(users, lease, running.stop.clone()));
     Ok(format!(":{port}"))
 }

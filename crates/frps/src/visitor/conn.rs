@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use frp_proto::msg::{NewVisitorConn, NewVisitorConnResp};
-use frp_stream::message::write_message;
+use frp_proto::wire::{Framing, WireVersion};
+use frp_stream::message::write_message_in;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -27,32 +28,45 @@ pub(crate) async fn serve(
     core: &Arc<Core>,
     inbound: Inbound,
     message: NewVisitorConn,
+    wire: WireVersion,
     connection: &Connection,
 ) {
     let Inbound { mut stream, peer, local } = inbound;
-    let Admitted { proxy, layers } = match admit(core, &message) {
+    let (Admitted { proxy, layers }, payload) = match admit(core, &message, wire) {
         Ok(admitted) => admitted,
         Err(error) => {
             warn!("register visitor conn error: {error}");
             let error = core.told("register visitor conn error", &error);
             let answer = NewVisitorConnResp { proxy_name: message.proxy_name, error };
-            return refuse(stream, answer).await;
+            return refuse(stream, wire, answer).await;
         }
     };
     connection.identified();
     let answer = NewVisitorConnResp { proxy_name: message.proxy_name, error: String::new() };
-    match timeout(ANSWER_TIMEOUT, write_message(&mut stream, &answer.into())).await {
-        Ok(Ok(())) => proxy.serve_user(layers.apply(stream), peer, local),
+    let answer = answer.into();
+    match timeout(ANSWER_TIMEOUT, write_message_in(&mut stream, wire.into(), &answer)).await {
+        Ok(Ok(())) => proxy.serve_visitor(layers.apply(stream), peer, local, payload),
         Ok(Err(error)) => debug!("write NewVisitorConnResp: {error}"),
         Err(_) => debug!("write NewVisitorConnResp: i/o timeout"),
     }
 }
 
 /// The visitor's user is that of the session it names; clients before v0.50.0 name none, and then it is nobody.
-fn admit(core: &Core, message: &NewVisitorConn) -> Result<Admitted, VisitorError> {
+///
+/// Its datagrams look as its stream does. What its session has agreed on beyond that only counts if the stream is of the
+/// same version.
+fn admit(
+    core: &Core,
+    message: &NewVisitorConn,
+    wire: WireVersion,
+) -> Result<(Admitted, Framing), VisitorError> {
     if message.run_id.is_empty() {
-        return Ok(core.visitors.admit(message, "")?);
+        return Ok((core.visitors.admit(message, "")?, wire.into()));
     }
     let control = core.registry.running(&message.run_id)?;
-    Ok(core.visitors.admit(message, &control.client.user)?)
+    let payload = match wire {
+        WireVersion::V2 if control.wire == wire => control.payload,
+        _ => wire.into(),
+    };
+    Ok((core.visitors.admit(message, &control.client.user)?, payload))
 }
