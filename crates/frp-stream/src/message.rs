@@ -25,7 +25,11 @@ use tokio::{
 };
 use tokio_util::codec::{Decoder, Encoder, FramedRead, FramedWrite};
 
-use crate::{Stream, buffer::Buffer, layer::{cipher::Cipher, records::Records}};
+use crate::{
+    Stream,
+    buffer::Buffer,
+    layer::{cipher::Cipher, records::Records},
+};
 
 /// What a reader allocates to begin with: enough for the usual messages of a control channel, of
 /// which a server holds many. It grows to the longest message that comes.
@@ -326,7 +330,10 @@ const _: () = assert!(
 mod tests {
     use frp_proto::{
         crypto::key,
-        exchange::{client::ClientLogin, server::{FirstMessage, ServerAccept}},
+        exchange::{
+            client::ClientLogin,
+            server::{FirstMessage, ServerAccept},
+        },
         hello::{Bootstrap, ClientHello},
         limits::MAX_MESSAGE,
         msg::{Login, LoginResp, Ping, Pong, ReqWorkConn, StartWorkConn},

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use frp_auth::SetError;
-use frp_proto::exchange::client::{ClientLogin, LoggedIn as Accepted, LoginError as ExchangeError};
-use frp_proto::msg::Login;
 use frp_proto::crypto::Algorithm;
+use frp_proto::exchange::client::{ClientLogin, LoggedIn as Accepted, LoginError as ExchangeError};
 use frp_proto::hello::ClientHello;
+use frp_proto::msg::Login;
 use frp_proto::wire::{EncodeError, Framing, WireVersion};
 use frp_stream::Stream;
 use frp_stream::message::{MessageReader, MessageWriter, session_channel};
@@ -122,10 +122,7 @@ fn has_fast_aes() -> bool {
 }
 
 /// Sends the login and waits for the answer, all within [`ANSWER_TIMEOUT`].
-async fn ask(
-    stream: &mut Stream,
-    (login, bytes): (ClientLogin, Vec<u8>),
-) -> Result<Accepted, LoginError> {
+async fn ask(stream: &mut Stream, (login, bytes): (ClientLogin, Vec<u8>)) -> Result<Accepted, LoginError> {
     timeout(ANSWER_TIMEOUT, exchange(stream, login, &bytes)).await.unwrap_or(Err(LoginError::Timeout))
 }
 

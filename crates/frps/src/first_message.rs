@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use frp_proto::exchange::server::{AcceptError, FirstMessage, ServerAccept};
 use frp_proto::msg::{Message, NewWorkConn, StartWorkConn};
-use frp_stream::Stream;
 use frp_proto::wire::WireVersion;
+use frp_stream::Stream;
 use frp_stream::message::write_message_in;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};

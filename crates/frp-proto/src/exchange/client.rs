@@ -110,11 +110,7 @@ impl ClientLogin {
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub fn start_v2(
-        login: Login,
-        token: &[u8],
-        hello: ClientHello,
-    ) -> Result<(Self, Vec<u8>), EncodeError> {
+    pub fn start_v2(login: Login, token: &[u8], hello: ClientHello) -> Result<(Self, Vec<u8>), EncodeError> {
         let mut bytes = V2_MAGIC.to_vec();
         let payload = hello.encode();
         hello::append_frame(v2::CLIENT_HELLO, &payload, &mut bytes);
@@ -177,9 +173,7 @@ impl ClientLogin {
         let Token(token) = &self.token;
         let channel = match &self.agreed {
             None => Channel::V1 { key: key::derive(token) },
-            Some((transcript, agreed)) => {
-                Channel::v2(token, transcript, *agreed, Direction::ClientToServer)
-            }
+            Some((transcript, agreed)) => Channel::v2(token, transcript, *agreed, Direction::ClientToServer),
         };
         let payload = payload_framing(self.agreed.as_ref().map(|(_, agreed)| *agreed), &response.version);
         LoggedIn { response, channel, payload }

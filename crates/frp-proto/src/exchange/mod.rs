@@ -18,8 +18,8 @@ pub mod server;
 use crate::crypto::transcript::Direction;
 use crate::crypto::{Key, RecordKey, Transcript};
 use crate::hello::Agreed;
-pub use crate::wire::WireVersion;
 use crate::wire::Framing;
+pub use crate::wire::WireVersion;
 
 /// What a control stream becomes after the login.
 #[derive(Debug, Clone, PartialEq, Eq)]

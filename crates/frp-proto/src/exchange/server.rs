@@ -9,8 +9,8 @@ use crate::hello::{self, Agreed, ClientHello, HelloError, ServerHello};
 use crate::limits::HELLO_RANDOM_LEN;
 use crate::msg::{Login, LoginResp, Message, MessageKind, NewVisitorConn, NewWorkConn};
 use crate::sniff::{self, StreamStart};
-use crate::{v1, v2};
 use crate::wire::{DecodeError, EncodeError, Framing, MessageCollector};
+use crate::{v1, v2};
 
 /// Reads the first message of a new stream and decides what the stream is.
 #[derive(Debug)]
@@ -27,7 +27,10 @@ enum State {
     /// First bytes, as long as they could still be the magic of wire version 2.
     Magic(Vec<u8>),
     V1(MessageCollector),
-    V2 { frame: v2::FrameReader, negotiated: Option<Negotiated> },
+    V2 {
+        frame: v2::FrameReader,
+        negotiated: Option<Negotiated>,
+    },
 }
 
 /// What the hellos of a stream agreed on.

@@ -152,7 +152,8 @@ fn hellos_that_agree_on_nothing() {
         let error = outcome.unwrap_err();
         assert!(matches!(error, AcceptError::Hello(_)));
         assert_eq!(error.to_string(), text);
-        let expected = format!(r#"{{"selected":{{"message":{{"codec":"json"}},"crypto":{{}}}},"error":"{text}"}}"#);
+        let expected =
+            format!(r#"{{"selected":{{"message":{{"codec":"json"}},"crypto":{{}}}},"error":"{text}"}}"#);
         assert_eq!(output, frame(v2::SERVER_HELLO, expected.as_bytes()));
         let (mut client, _) = start(self::hello());
         assert_eq!(client.receive(&output).unwrap_err().to_string(), text);

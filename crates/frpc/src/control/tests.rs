@@ -43,7 +43,15 @@ fn mux(drivers: &mut JoinSet<()>, stalled: CancellationToken) -> (Arc<Connection
 fn control(stream: DuplexStream, connection: Arc<Connection>) -> Control {
     let (reader, writer) = message_channel(Stream::boxed(stream));
     let proxies = Arc::new(Proxies::new("", &[]));
-    Control { run_id: "run".to_owned(), connection, reader, writer, payload: Framing::V1, proxies, visitors: Arc::from([]) }
+    Control {
+        run_id: "run".to_owned(),
+        connection,
+        reader,
+        writer,
+        payload: Framing::V1,
+        proxies,
+        visitors: Arc::from([]),
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,8 +92,15 @@ async fn a_connection_that_turns_into_a_black_hole_is_noticed() {
     let (reader, writer) = message_channel(stream);
     let _control_stream = server.accept().await.unwrap();
     let proxies = Arc::new(Proxies::new("", &[]));
-    let control =
-        Control { run_id: "run".to_owned(), connection, reader, writer, payload: Framing::V1, proxies, visitors: Arc::from([]) };
+    let control = Control {
+        run_id: "run".to_owned(),
+        connection,
+        reader,
+        writer,
+        payload: Framing::V1,
+        proxies,
+        visitors: Arc::from([]),
+    };
     stalled.cancel();
     let began = Instant::now();
     control.run(shared(ClientOptions::default())).await;

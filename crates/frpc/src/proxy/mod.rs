@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use frp_net::resolve::Resolver;
-use frp_proto::wire::Framing;
 use frp_proto::msg::{CloseProxy, Message, NewProxyResp, StartWorkConn};
+use frp_proto::wire::Framing;
 use frp_proto::{names, v1};
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};

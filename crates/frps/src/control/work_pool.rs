@@ -269,7 +269,10 @@ mod tests {
     fn conn() -> (WorkConn, DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(64);
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
-        (WorkConn { stream: Stream::boxed(ours), wire: WireVersion::V1, peer: nowhere, local: nowhere }, theirs)
+        (
+            WorkConn { stream: Stream::boxed(ours), wire: WireVersion::V1, peer: nowhere, local: nowhere },
+            theirs,
+        )
     }
 
     async fn mark(conn: &mut WorkConn, client: &mut DuplexStream) {
