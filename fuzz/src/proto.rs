@@ -4,13 +4,17 @@ use std::net::SocketAddr;
 
 use frp_proto::client_hello::HelloReader;
 use frp_proto::crypto::cfb::{Decryptor, Encryptor};
-use frp_proto::crypto::key;
+use frp_proto::crypto::record::{Opener, Sealer};
+use frp_proto::crypto::transcript::Direction;
+use frp_proto::crypto::{Algorithm, RecordKey, Transcript, key};
 use frp_proto::exchange::client::ClientLogin;
 use frp_proto::exchange::server::{FirstMessage, ServerAccept};
-use frp_proto::limits::{MAX_MESSAGE, SNIFF_LEN};
+use frp_proto::hello::{Bootstrap, ClientHello, ServerHello};
+use frp_proto::limits::{MAX_MESSAGE, MAX_V2_PAYLOAD, SNIFF_LEN};
 use frp_proto::msg::{Login, Message, MessageKind, UdpPacket};
 use frp_proto::v1::{self, DecodeError, FrameReader, HEADER_LEN};
-use frp_proto::{proxy_protocol, sniff as first_bytes, udp};
+use frp_proto::wire::{Framing, MessageCollector};
+use frp_proto::{proxy_protocol, sniff as first_bytes, udp, v2};
 
 use crate::{Target, seeds};
 
@@ -26,6 +30,9 @@ pub fn targets() -> Vec<Target> {
         Target::new("client_hello", client_hello, hellos),
         Target::new("exchange_server", exchange_server, starts),
         Target::new("exchange_client", exchange_client, recorded),
+        Target::new("exchange_client_v2", exchange_client_v2, recorded),
+        Target::new("v2_frame", v2_frame, recorded),
+        Target::new("record_stream", record_stream, recorded),
     ]
 }
 
@@ -347,4 +354,94 @@ pub fn exchange_client(data: &[u8]) {
         }
     }
     assert_eq!(outcome, expected);
+}
+
+/// Messages of version 2 one after the other, in either form of datagrams: decoded whole and byte by byte alike, and
+/// the same when encoded again. Hellos likewise.
+pub fn v2_frame(data: &[u8]) {
+    if let Ok(Some((frame, taken))) = v2::decode_frame(data) {
+        assert!(taken <= data.len() && frame.payload.len() <= MAX_V2_PAYLOAD);
+        for hello in [ClientHello::decode(frame.payload)].into_iter().flatten() {
+            assert_eq!(ClientHello::decode(&hello.encode()).as_ref(), Ok(&hello));
+            if let Ok(agreed) = hello.agree() {
+                assert_eq!(ServerHello::new(agreed, [1; 32]).agree(&hello).as_ref(), Ok(&agreed));
+            }
+        }
+    }
+    for framing in [Framing::V2, Framing::V2BinaryUdp] {
+        let mut rest = data;
+        let mut whole = Vec::new();
+        let failed = loop {
+            match framing.decode(rest) {
+                Ok(Some((message, taken))) => {
+                    let mut again = Vec::new();
+                    if framing.encode_into(&message, &mut again).is_ok() {
+                        assert_eq!(framing.decode(&again), Ok(Some((message.clone(), again.len()))));
+                    }
+                    whole.push(message);
+                    rest = &rest[taken..];
+                }
+                Ok(None) => break false,
+                Err(_) => break true,
+            }
+        };
+        assert!(failed || rest.len() < v2::HEADER_LEN + MAX_V2_PAYLOAD);
+        let mut collector = MessageCollector::new(framing);
+        let mut pieces = Vec::new();
+        let outcome = data.iter().try_for_each(|byte| {
+            let (taken, message) = collector.push(&[*byte])?;
+            assert_eq!(taken, 1);
+            pieces.extend(message);
+            Ok::<(), frp_proto::wire::DecodeError>(())
+        });
+        assert_eq!((pieces, outcome.is_err()), (whole, failed));
+    }
+}
+
+/// An answer to a login of version 2: the same whole and byte by byte.
+pub fn exchange_client_v2(data: &[u8]) {
+    let start = || {
+        let hello = ClientHello::new(Bootstrap::default(), Algorithm::ALL, [1; 32]);
+        ClientLogin::start_v2(Login::default(), b"123", hello).map(|(machine, _)| machine)
+    };
+    let (Ok(mut whole), Ok(mut pieces)) = (start(), start()) else { panic!("an empty login fits") };
+    let expected = whole.receive(data).map(|(taken, done)| done.map(|done| (taken, done)));
+    let mut outcome = Ok(None);
+    for (at, byte) in data.iter().enumerate() {
+        match pieces.receive(&[*byte]) {
+            Ok((_, None)) => {}
+            Ok((_, Some(done))) => {
+                outcome = Ok(Some((at + 1, done)));
+                break;
+            }
+            Err(error) => {
+                outcome = Err(error);
+                break;
+            }
+        }
+    }
+    assert_eq!(outcome, expected);
+}
+
+/// Sealed records: what is sealed is opened from pieces, and any bytes give the same whole and in pieces.
+pub fn record_stream(data: &[u8]) {
+    let transcript = Transcript::new(b"client", b"server");
+    for algorithm in Algorithm::ALL {
+        let key = RecordKey::derive(b"123", &transcript, algorithm, Direction::ClientToServer);
+        let mut wire = Vec::new();
+        let mut sealer = Sealer::new(&key, [0xff; 24]);
+        for piece in data.chunks(100) {
+            assert_eq!(sealer.seal(piece, &mut wire), Ok(()));
+        }
+        for (input, expected) in [(&wire[..], Some(data)), (data, None)] {
+            let (mut whole, mut pieces) = (Vec::new(), Vec::new());
+            let outcome = Opener::new(key.clone()).open(input, &mut whole);
+            let mut opener = Opener::new(key.clone());
+            let stepwise = input.chunks(7).try_for_each(|piece| opener.open(piece, &mut pieces));
+            assert_eq!((outcome, &whole), (stepwise, &pieces));
+            if let Some(expected) = expected {
+                assert_eq!((outcome, &whole[..]), (Ok(()), expected));
+            }
+        }
+    }
 }

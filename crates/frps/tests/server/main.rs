@@ -15,4 +15,5 @@ mod udp;
 mod vhosts;
 mod visitors;
 mod websockets;
+mod wire_v2;
 mod work_conns;
