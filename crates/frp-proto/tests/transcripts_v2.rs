@@ -61,7 +61,10 @@ impl Recorded {
 
     /// Payload of the hello, if this direction has one.
     fn hello(&self) -> Option<&str> {
-        self.plain().iter().find(|item| item["frame_type"].is_number()).map(|item| item["json"].as_str().unwrap())
+        self.plain()
+            .iter()
+            .find(|item| item["frame_type"].is_number())
+            .map(|item| item["json"].as_str().unwrap())
     }
 
     /// Where the part in clear ends.

@@ -18,11 +18,7 @@ fn hello() -> ClientHello {
 }
 
 /// Logs in with this hello.
-async fn log_in(
-    frps: &Frps,
-    login: Login,
-    hello: ClientHello,
-) -> (Stream, Result<LoggedIn, LoginError>) {
+async fn log_in(frps: &Frps, login: Login, hello: ClientHello) -> (Stream, Result<LoggedIn, LoginError>) {
     let mut stream = frps.connect().await;
     let (mut machine, bytes) = ClientLogin::start_v2(login, TOKEN.as_bytes(), hello).unwrap();
     stream.write_all(&bytes).await.unwrap();
@@ -57,7 +53,7 @@ async fn a_session_serves_users_over_work_connections_of_either_version() {
     let mut client = Client { addr: frps.addr, run_id: done.response.run_id, reader, writer };
     client.send(Ping::default()).await;
     assert!(matches!(client.answer().await, Message::Pong(_)));
-    let port = client.tcp("echo").await;
+    let port = client.start(tcp("echo", 0)).await;
     for wire in [WireVersion::V2, WireVersion::V1] {
         let mut user = user(port).await;
         let mut work = work_conn(&frps, &client.run_id, wire).await;
