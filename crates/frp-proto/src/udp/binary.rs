@@ -291,7 +291,7 @@ mod tests {
         for bad in [
             UdpAddr::default(),
             UdpAddr { port: 65_536, ..good.clone() },
-            UdpAddr { zone: "eth0".into(), ..good.clone() },
+            UdpAddr { zone: "eth0".into(), ..good },
             UdpAddr { zone: "z".repeat(256), ip: Some(Ipv6Addr::LOCALHOST.into()), port: 1 },
         ] {
             let mut out = Vec::new();
