@@ -70,7 +70,7 @@ async fn a_session_serves_users_over_work_connections_of_either_version() {
 async fn refusals() {
     let frps = Frps::start().await;
     let mut stranger = login();
-    stranger.privilege_key = "x".to_owned();
+    stranger.privilege_key = "x".into();
     let (mut stream, refused) = log_in(&frps, stranger, hello()).await;
     let text = "token in login doesn't match token from configuration";
     assert_eq!(refused, Err(LoginError::Refused(text.to_owned())));
