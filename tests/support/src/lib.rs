@@ -5,13 +5,15 @@
 //! | [`programs`] | which frps and which frpc a run tests: ours, or the original's of some release |
 //! | [`process`] | a running program with its output, waited for line by line |
 //! | [`ports`] | free ports of loopback, never given twice |
-//! | [`relay`] | a relay between frpc and frps that can turn into a black hole |
+//! | [`relay`] | a relay between frpc and frps that can forget its connections or cut one |
+//! | [`impairment`] | a relay of datagrams or connections with loss, delay, a bottleneck, stalls, black holes |
 //! | [`service`] | local services: echo over TCP and UDP, a counting sink, a slow one |
 //! | [`site`], [`scripted`] | web servers: an ordinary one, and one that answers byte by byte as it is told |
 //! | [`traffic`] | what users do: requests, checked bulk in both directions |
 //! | [`http`], [`tls`], [`websocket`] | what they and services speak |
 //! | [`tunnel`] | an frps and an frpc with their configuration, started and ready |
 //! | [`recorded`] | the same with recorded configurations |
+//! | [`way`] | every transport × wire version × TLS × multiplexing × ours and the original's, and programs on such a way |
 //! | [`kind`] | the types of proxies, and how users reach one of each |
 //!
 //! Every wait has an upper bound, [`LONG`], after which the test fails with what was waited for; no test sleeps
@@ -22,6 +24,7 @@
 use std::time::Duration;
 
 pub mod http;
+pub mod impairment;
 pub mod kind;
 pub mod ports;
 pub mod process;
@@ -34,15 +37,21 @@ pub mod site;
 pub mod tls;
 pub mod traffic;
 pub mod tunnel;
+pub mod way;
 pub mod websocket;
 
 /// The upper bound of a wait for something that must happen; far longer than it takes.
 pub const LONG: Duration = Duration::from_secs(60);
 
 /// Says why something is not tested.
-#[expect(clippy::print_stdout, reason = "the test runner shows it to who asks for it")]
 pub fn skipped(why: &str) {
-    println!("skipped: {why}");
+    note(&format!("skipped: {why}"));
+}
+
+/// Says something about a test.
+#[expect(clippy::print_stdout, reason = "the test runner shows it to who asks for it")]
+pub fn note(what: &str) {
+    println!("{what}");
 }
 
 /// Fails with `what` when `future` takes longer than [`LONG`].
