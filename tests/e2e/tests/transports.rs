@@ -27,7 +27,10 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(AT_ONCE);
     let mut trials = Vec::new();
     for pair in Pair::all() {
-        trials.extend(Way::all().into_iter().map(|way| trial("", &pair, way, cell)));
+        trials.extend(Way::all().into_iter().map(|way| match pair.outcome(way) {
+            Outcome::Refused(reason) => refusal(&pair, way, &reason),
+            Outcome::Serves | Outcome::Unsupported(_) => trial("", &pair, way, cell),
+        }));
         trials.extend(Way::usual().into_iter().map(|way| trial("/restarts", &pair, way, restarts)));
         let several = Way::usual().into_iter().filter(|way| way.transport != Transport::Quic);
         if pair.frpc == Maker::Ours {
@@ -37,7 +40,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// A test of that pair on that way, if they go it; where the server refuses the client, that it does.
+/// A test of that pair on that way, if they go it.
 fn trial(
     what: &str,
     pair: &Pair,
@@ -49,22 +52,26 @@ fn trial(
         if let Err(reason) = pair.present() {
             return Ok(Completion::ignored_with(reason));
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let outcome = pair.outcome(way);
-        let done = match &outcome {
-            Outcome::Unsupported(reason) => return Ok(Completion::ignored_with(reason)),
-            Outcome::Refused(_) => runtime.block_on(refused(pair, way)),
-            Outcome::Serves => runtime.block_on(scene(pair, way)),
-        };
-        match (done, outcome) {
-            (Err(error), _) => Err(Failed::from(format!("{error:#}"))),
-            (Ok(()), Outcome::Refused(reason)) => {
-                frp_test_support::note(&format!("refused: {reason}"));
-                Ok(Completion::Completed)
-            }
-            (Ok(()), _) => Ok(Completion::Completed),
+        match pair.outcome(way) {
+            Outcome::Serves => run(scene(pair, way)),
+            Outcome::Refused(reason) | Outcome::Unsupported(reason) => Ok(Completion::ignored_with(reason)),
         }
     })
+}
+
+/// A test that the server refuses the client on a way of [`Outcome::Refused`].
+fn refusal(pair: &Pair, way: Way, reason: &str) -> Trial {
+    let (pair, name) = (pair.clone(), format!("{}/{way}/refused ({reason})", pair.name()));
+    Trial::ignorable_test(name, move || match pair.present() {
+        Ok(()) => run(refused(pair, way)),
+        Err(reason) => Ok(Completion::ignored_with(reason)),
+    })
+}
+
+fn run(scene: impl Future<Output = Result<()>>) -> Result<Completion, Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(scene);
+    done.map(|()| Completion::Completed).map_err(|error| Failed::from(format!("{error:#}")))
 }
 
 /// What every way has to do: log in, carry streams and datagrams with and without layers, and stop.

@@ -44,14 +44,9 @@ pub mod websocket;
 pub const LONG: Duration = Duration::from_secs(60);
 
 /// Says why something is not tested.
-pub fn skipped(why: &str) {
-    note(&format!("skipped: {why}"));
-}
-
-/// Says something about a test.
 #[expect(clippy::print_stdout, reason = "the test runner shows it to who asks for it")]
-pub fn note(what: &str) {
-    println!("{what}");
+pub fn skipped(why: &str) {
+    println!("skipped: {why}");
 }
 
 /// Fails with `what` when `future` takes longer than [`LONG`].
