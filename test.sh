@@ -6,6 +6,7 @@ cd "$(dirname "$0")"
 cargo build --workspace --bins
 cargo test --workspace "$@"
 
+# `transports` and `impairment` have gone through every pair of ours and a release by now.
 # The same tests of whole programs with the original on one side, in each release that is there.
 if [ -z "${FRP_REF:-}" ]; then
   echo "skipped: the comparison with the original, as FRP_REF names no folder of its binaries (vX.Y.Z/frps, vX.Y.Z/frpc)"

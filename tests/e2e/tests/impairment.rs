@@ -12,6 +12,7 @@ use frp_test_support::way::{Carried, Outcome, Pair, Plan, Scene, Way, serves_wit
 use frp_test_support::{traffic, within};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::task::JoinSet;
+use tokio::time::{interval, sleep};
 
 /// All cells may run at once: their lines are slow, and most of their time is waiting.
 const AT_ONCE: usize = 10;
@@ -152,13 +153,15 @@ async fn slow(scene: &Scene, proxies: &[Carried; 3]) -> Result<()> {
     let line = scene.line.as_ref().context("a line")?;
     let short_hole = async {
         within("half of it", async {
+            let mut pause = interval(Duration::from_millis(10));
             while line.statistics().there.bytes < BULK {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                pause.tick().await;
             }
         })
         .await?;
         line.black_hole(true);
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        // So long is the hole.
+        sleep(Duration::from_millis(500)).await;
         line.black_hole(false);
         Ok(())
     };
@@ -173,7 +176,7 @@ async fn hole(scene: &mut Scene, proxies: &[Carried; 3], bad: Bad) -> Result<()>
     let line = scene.line.as_ref().context("a line")?;
     line.black_hole(true);
     if bad == Bad::LongHole {
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_secs(60)).await;
     } else {
         scene.frpc.lines("try to connect to server", 2).await.context("give the connection up")?;
     }
