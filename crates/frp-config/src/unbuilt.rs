@@ -57,7 +57,6 @@ pub fn server(config: &ServerConfig) -> Findings {
     findings.stop(!config.http_plugins.is_empty(), "httpPlugins");
     findings.stop(config.auth.method == "oidc", "auth.method = \"oidc\"");
     findings.stop(config.kcp_bind_port > 0, "kcpBindPort");
-    findings.stop(config.quic_bind_port > 0, "quicBindPort");
     findings.warn(config.ssh_tunnel_gateway.bind_port > 0, "sshTunnelGateway");
     findings.web_server(&config.web_server);
     findings
@@ -70,7 +69,7 @@ pub fn client(config: &ClientConfig) -> Findings {
     let transport = &config.transport;
     findings.stop(config.auth.method == "oidc", "auth.method = \"oidc\"");
     findings.stop(
-        matches!(transport.protocol.as_str(), "kcp" | "quic"),
+        transport.protocol == "kcp",
         format!("transport.protocol = \"{}\"", transport.protocol),
     );
     findings.stop(!config.virtual_net.address.is_empty(), "virtualNet.address");

@@ -14,7 +14,7 @@ use crate::error_text::os_error;
 use crate::keepalive::{self, Keepalive};
 use crate::resolve::{LookupError, Resolver};
 
-mod race;
+pub(crate) mod race;
 
 /// How to dial.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ fn usable_from(local: Option<IpAddr>, mut addresses: Vec<SocketAddr>) -> Result<
     if addresses.is_empty() { Err(DialError::NoSuitableAddress { local }) } else { Ok(addresses) }
 }
 
-fn is_usable_from(local: IpAddr, address: &SocketAddr) -> bool {
+pub(crate) fn is_usable_from(local: IpAddr, address: &SocketAddr) -> bool {
     local.is_unspecified() || address.is_ipv4() == local.is_ipv4()
 }
 

@@ -17,6 +17,7 @@
 //! - [`mux`]: the socket below a session, and a mux stream as a stream
 //! - [`tls`]: both ends of TLS, with certificate checks as lenient and as strict as Go's
 //! - [`proxy`]: through a proxy to the server: http, https, socks5, ntlm
+//! - [`quic`]: both ends of QUIC connections; [`session`]: one of those, or a mux session
 //! - [`websocket`]: a byte stream in frames, with its handshake at both ends
 //! - [`open_files`]: the limit of open files, raised for us and given back to executed children
 //! - [`sd_notify`], [`signal`]: what a service manager and a terminal tell us and want to know
@@ -31,8 +32,10 @@ pub mod listen;
 pub mod mux;
 pub mod open_files;
 pub mod proxy;
+pub mod quic;
 pub mod resolve;
 pub mod sd_notify;
+pub mod session;
 pub mod signal;
 pub mod tls;
 pub mod websocket;

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 /// The bytes of a mux stream pass a relay without a copy, and a peer that nobody reads is told so.
 static MUX_STREAM: PieceIo<MuxStream> = PieceIo {
     abandon: MuxStream::abandon,
-    read: MuxStream::poll_read_piece,
+    read: Some(MuxStream::poll_read_piece),
     write: MuxStream::poll_write_bytes,
 };
 

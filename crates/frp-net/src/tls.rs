@@ -37,6 +37,7 @@ mod signature;
 mod verifier;
 
 pub use client::{ClientTls, ClientTlsOptions};
+pub(crate) use error::alert_name;
 pub use error::{TlsError, error_text};
 pub use files::system_authorities;
 pub use server::{ServerTls, ServerTlsOptions};

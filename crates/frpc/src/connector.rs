@@ -5,6 +5,7 @@
 //! tcp:       TCP → [proxy] → [0x17] → [TLS] → [yamux] → stream
 //! websocket: TCP → [proxy] → websocket → [0x17] → [TLS] → [yamux] → stream
 //! wss:       TCP → [proxy] → TLS → websocket → [yamux] → stream
+//! quic:      QUIC → stream
 //! ```
 //!
 //! The control stream, work streams and visitor streams are all opened here and nowhere else.
@@ -14,13 +15,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use frp_mux::{OpenError, Session};
 use frp_net::address;
 use frp_net::dial::{DialError, DialOptions, dial_tcp};
 use frp_net::keepalive::Keepalive;
 use frp_net::mux;
 use frp_net::proxy::{Proxy, ProxyError};
+use frp_net::quic::{self, QuicOptions};
 use frp_net::resolve::Resolver;
+use frp_net::session::{Session, SessionOpenError};
 use frp_net::tls::{ClientTls, ClientTlsOptions, TlsError, write_marker};
 use frp_net::websocket::{self, HandshakeError};
 use frp_stream::Stream;
@@ -56,6 +58,8 @@ pub(crate) struct ConnectorOptions {
     pub(crate) tls: Option<ClientTlsOptions>,
     /// Announce TLS by the byte 0x17: `transport.tls.disableCustomTLSFirstByte = false`.
     pub(crate) custom_tls_first_byte: bool,
+    /// With `transport.protocol` `quic`, where everything from `keepalive` to `mux` but `local_ip` and `tls` means nothing.
+    pub(crate) quic: Option<QuicOptions>,
     /// With `transport.tcpMux`, how its session behaves.
     pub(crate) mux: Option<frp_mux::Config>,
 }
@@ -78,6 +82,9 @@ pub enum ConnectError {
     /// No TCP connection.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// No QUIC connection.
+    #[error(transparent)]
+    Quic(#[from] quic::DialError),
     /// No way through the proxy.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
@@ -95,7 +102,7 @@ pub enum ConnectError {
     WebSocketTimeout,
     /// The multiplexed connection gives no more streams.
     #[error(transparent)]
-    Mux(#[from] OpenError),
+    Mux(#[from] SessionOpenError),
     /// The server acknowledges no more streams of the multiplexed connection.
     #[error("open a stream to the server: i/o timeout")]
     MuxTimeout,
@@ -124,8 +131,10 @@ impl Connector {
     /// What one login stands on. Without multiplexing nothing is dialled before the first stream is asked for.
     pub(crate) async fn connect(self: &Arc<Self>) -> Result<Connection, ConnectError> {
         let dialer = Dialer { tls: self.tls().await?, connector: Arc::clone(self) };
-        let Some(config) = self.options.mux.clone() else { return Ok(Connection::Direct(dialer)) };
-        let first = dialer.multiplexed(config).await?;
+        if self.options.mux.is_none() && self.options.quic.is_none() {
+            return Ok(Connection::Direct(dialer));
+        }
+        let first = dialer.session().await?;
         Ok(Connection::Mux(MuxConnection { dialer, sessions: Mutex::new(vec![first]) }))
     }
 
@@ -153,14 +162,29 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     /// One connection that carries many streams.
-    async fn multiplexed(&self, config: frp_mux::Config) -> Result<MuxSession, ConnectError> {
+    async fn session(&self) -> Result<MuxSession, ConnectError> {
+        let options = &self.connector.options;
+        if let Some(quic) = options.quic {
+            return Box::pin(self.quic(quic)).await;
+        }
+        let config = options.mux.clone().unwrap_or_default();
         let ServerStream { stream, local, remote } = self.dial().await?;
-        let (session, driver) = Session::client(stream, config);
+        let (session, driver) = frp_mux::Session::client(stream, config);
         self.connector.drivers.spawn(async move {
             // The session tells everyone who holds it why it ended.
             let _ = driver.await;
         });
-        Ok(MuxSession { session, local, remote })
+        Ok(MuxSession { session: Session::Mux(session), local, remote })
+    }
+
+    /// One QUIC connection. The proxy is for TCP.
+    async fn quic(&self, quic: QuicOptions) -> Result<MuxSession, ConnectError> {
+        let Connector { options, resolver, drivers } = self.connector.as_ref();
+        let Some(tls) = &self.tls else { return Err(ConnectError::Tls(io::ErrorKind::Unsupported.into())) };
+        let dial = quic::DialOptions { timeout: options.dial_timeout, local_ip: options.local_ip, quic };
+        let session = quic::dial(resolver, &options.host, options.port, tls, &dial, drivers).await?;
+        let [local, remote] = [session.local_addr(), session.peer_addr()];
+        Ok(MuxSession { session: Session::Quic(session), local, remote })
     }
 
     /// One TCP connection, with everything around it.
@@ -235,7 +259,7 @@ impl Dialer {
 pub(crate) enum Connection {
     /// Every stream is a TCP connection of its own.
     Direct(Dialer),
-    /// Every stream is one of a yamux session's.
+    /// Every stream is one of a session's: yamux or QUIC.
     Mux(MuxConnection),
 }
 
@@ -257,7 +281,9 @@ impl Connection {
 
     /// Whether the multiplexed connection that carries the control is gone, which says more than one stream's end.
     pub(crate) fn is_closed(&self) -> bool {
-        matches!(self, Self::Mux(mux) if mux.lock().first().is_none_or(MuxSession::is_closed))
+        // A QUIC stream says itself what became of its connection.
+        let is_gone = |first: &MuxSession| matches!(first.session, Session::Mux(_)) && first.is_closed();
+        matches!(self, Self::Mux(mux) if mux.lock().first().is_none_or(is_gone))
     }
 }
 
@@ -271,7 +297,7 @@ pub(crate) struct MuxConnection {
 impl MuxConnection {
     /// A connection made of a session that a test has, with nobody to dial another one.
     #[cfg(test)]
-    pub(crate) fn of(session: Session, local: SocketAddr) -> Self {
+    pub(crate) fn of(session: frp_mux::Session, local: SocketAddr) -> Self {
         let options = ConnectorOptions {
             host: String::new(),
             port: 0,
@@ -282,20 +308,18 @@ impl MuxConnection {
             websocket: None,
             tls: None,
             custom_tls_first_byte: false,
+            quic: None,
             mux: None,
         };
         let connector = Arc::new(Connector::new(options, Arc::new(Resolver::system())));
-        let first = MuxSession { session, local, remote: local };
+        let first = MuxSession { session: Session::Mux(session), local, remote: local };
         Self { dialer: Dialer { connector, tls: None }, sessions: Mutex::new(vec![first]) }
     }
 
     /// Dials another connection, which takes its share of streams from now on. The server closes it if nothing is
     /// said on it for ten seconds: open a work connection on it at once.
     pub(crate) async fn add(&self) -> Result<MuxSession, ConnectError> {
-        let Some(config) = self.dialer.connector.options.mux.clone() else {
-            return Err(ConnectError::Tls(io::Error::other("no multiplexing")));
-        };
-        let session = self.dialer.multiplexed(config).await?;
+        let session = self.dialer.session().await?;
         let mut sessions = self.lock();
         // The first stays, whatever its state: it stands for the login.
         let mut first = true;
@@ -329,7 +353,7 @@ impl MuxSession {
     /// A new stream of this connection.
     pub(crate) async fn open(&self) -> Result<ServerStream, ConnectError> {
         let opened = timeout(OPEN_TIMEOUT, self.session.open()).await;
-        let stream = mux::stream(opened.map_err(|_| ConnectError::MuxTimeout)??);
+        let stream = opened.map_err(|_| ConnectError::MuxTimeout)??;
         Ok(ServerStream { stream, local: self.local, remote: self.remote })
     }
 
@@ -357,7 +381,7 @@ mod tests {
     async fn a_server_that_acknowledges_no_stream_is_waited_for_so_long() {
         // The far end takes everything and says nothing.
         let (near, _far) = duplex(1 << 20);
-        let (session, driver) = Session::client(near, frp_mux::Config::default());
+        let (session, driver) = frp_mux::Session::client(near, frp_mux::Config::default());
         let mut drivers = JoinSet::new();
         drivers.spawn(driver);
         let connection = Connection::Mux(MuxConnection::of(session, (Ipv4Addr::LOCALHOST, 1).into()));

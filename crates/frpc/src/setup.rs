@@ -12,6 +12,7 @@ use frp_net::dial;
 use frp_net::keepalive::Keepalive;
 use frp_net::open_files;
 use frp_net::proxy::{Proxy, ProxyError};
+use frp_net::quic::QuicOptions;
 use frp_net::resolve::Resolver;
 use frp_net::tls::ClientTlsOptions;
 use frp_net::websocket;
@@ -30,6 +31,9 @@ use crate::visitor::{self, VisitorSpec};
 
 /// `transport.dialServerTimeout` where it is switched off by a negative number: a wait for a peer has a bound.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A year: as good as none.
+const LONGEST_TIMEOUT: u64 = 365 * 86_400;
 
 /// What one client is to run: a configuration that was loaded, completed and checked.
 #[derive(Debug)]
@@ -147,7 +151,10 @@ fn client_options(common: &ClientConfig) -> ClientOptions {
         },
         pool_count: common.transport.pool_count,
         login_fail_exit: common.login_fail_exit(),
-        mux_connections: if common.transport.tcp_mux() { common.transport.tcp_mux_connections() } else { 1 },
+        mux_connections: match common.transport.tcp_mux() || common.transport.protocol == "quic" {
+            true => common.transport.tcp_mux_connections(),
+            false => 1,
+        },
         heartbeat_interval: common.transport.heartbeat_interval(),
         heartbeat_timeout: common.transport.heartbeat_timeout(),
     }
@@ -174,8 +181,17 @@ async fn connector_options(
         local_ip,
         proxy: Proxy::parse(transport.proxy_url.expose())?,
         websocket: websocket_options(common),
-        tls: (transport.tls.enable() || transport.protocol == "wss").then(|| tls_options(common)),
+        tls: match transport.protocol.as_str() {
+            // Never without TLS; switched off, it proves nothing to nobody.
+            "quic" if !transport.tls.enable() => Some(ClientTlsOptions {
+                server_name: tls_options(common).server_name,
+                ..ClientTlsOptions::default()
+            }),
+            "quic" | "wss" => Some(tls_options(common)),
+            _ => transport.tls.enable().then(|| tls_options(common)),
+        },
         custom_tls_first_byte: !transport.tls.disable_custom_tls_first_byte(),
+        quic: (transport.protocol == "quic").then(|| quic_options(&transport.quic)),
         mux: transport.tcp_mux().then(|| frp_mux::Config {
             keepalive_interval: transport.tcp_mux_keepalive_interval(),
             // A server opens no streams towards a client.
@@ -183,6 +199,16 @@ async fn connector_options(
             ..frp_mux::Config::default()
         }),
     })
+}
+
+/// The original hands negative numbers to its library, which takes them for none.
+fn quic_options(options: &frp_config::common::QuicOptions) -> QuicOptions {
+    let seconds = |number: i64| Duration::from_secs(u64::try_from(number).unwrap_or(0).min(LONGEST_TIMEOUT));
+    QuicOptions {
+        keepalive_period: Some(seconds(options.keepalive_period)).filter(|period| !period.is_zero()),
+        max_idle_timeout: seconds(options.max_idle_timeout),
+        max_incoming_streams: 0,
+    }
 }
 
 /// What to ask for with protocol `websocket` and `wss`. Without a session on it, pings keep the connection alive.

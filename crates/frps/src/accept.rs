@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use frp_net::address::canonical;
 use frp_net::listen::accept;
+use frp_net::session::Session;
 use frp_net::websocket::{self, HandshakeError};
 use frp_proto::limits::SNIFF_LEN;
 use frp_proto::sniff::{ConnectionStart, connection_start};
@@ -47,11 +48,11 @@ pub(crate) struct Connection {
     spoken: AtomicBool,
     /// Whether the client has said who it is.
     known: AtomicBool,
-    session: Option<frp_mux::Session>,
+    session: Option<Session>,
 }
 
 impl Connection {
-    pub(crate) fn new(slot: Slot, session: Option<frp_mux::Session>) -> Arc<Self> {
+    pub(crate) fn new(slot: Slot, session: Option<Session>) -> Arc<Self> {
         Arc::new(Self { slot, spoken: AtomicBool::new(false), known: AtomicBool::new(false), session })
     }
 
@@ -69,7 +70,7 @@ impl Connection {
         self.known.store(true, Ordering::Relaxed);
         self.slot.identified();
         if let Some(session) = &self.session {
-            session.set_inbound_limit(usize::MAX);
+            session.identified();
         }
     }
 

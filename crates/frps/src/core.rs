@@ -56,9 +56,9 @@ impl Core {
         settings: Settings,
         tls: ServerTls,
         auth: ServerAuth,
+        tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let tasks = TaskTracker::new();
         let tcp_ports = Ports::new(&settings.allow_ports);
         Arc::new(Self {
             registry: Arc::default(),
@@ -93,6 +93,6 @@ impl Core {
         config.complete();
         let tls = ServerTls::new(&frp_net::tls::ServerTlsOptions::default()).unwrap();
         let auth = ServerAuth::token(frp_auth::Token::from("secret"), frp_auth::Scopes::default());
-        Self::new(Settings::new(&config), tls, auth, CancellationToken::new())
+        Self::new(Settings::new(&config), tls, auth, TaskTracker::new(), CancellationToken::new())
     }
 }

@@ -162,6 +162,7 @@ mod tests {
     use tokio::io::DuplexStream;
     use tokio::task::JoinSet;
     use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
     use tracing::Span;
 
     use super::*;
@@ -174,7 +175,7 @@ mod tests {
         config.complete();
         let tls = ServerTls::new(&ServerTlsOptions::default()).unwrap();
         let auth = ServerAuth::token(Token::from("secret"), Scopes::default());
-        Core::new(Settings::new(&config), tls, auth, CancellationToken::new())
+        Core::new(Settings::new(&config), tls, auth, TaskTracker::new(), CancellationToken::new())
     }
 
     /// Serves a connection that brings `message`, and may be written `room` bytes that nobody reads.

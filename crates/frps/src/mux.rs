@@ -1,9 +1,11 @@
 //! A connection that carries many streams: each stream is treated like a connection of its own.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use frp_mux::{Config, Session, SessionEnd};
+use frp_mux::Config;
+use frp_net::session::{Session, SessionEnd};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
@@ -18,24 +20,30 @@ use crate::settings::STREAMS_BEFORE_LOGIN;
 /// How long the last bytes of a session may take when we end it.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Serves the streams of a session until it ends, the server stops, or the client does not say who it is: by
-/// `deadline` a stream must have brought a first message, and while none has identified the client, another stream
-/// must follow within [`FIRST_MESSAGE_TIMEOUT`] of the last. Owns the task that drives the session; the tasks of the
-/// streams belong to the server.
-pub(crate) async fn serve(
-    core: Arc<Core>,
-    inbound: Inbound,
-    slot: Slot,
-    config: Config,
-    mut deadline: Instant,
-) {
+/// Serves the streams of a mux session over a stream, and owns the task that drives it. See [`serve_session`].
+pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, slot: Slot, config: Config, deadline: Instant) {
     let Inbound { stream, peer, local } = inbound;
-    let (session, driver) = Session::server(stream, config);
+    let (session, driver) = frp_mux::Session::server(stream, config);
     let mut driving = JoinSet::new();
     driving.spawn(async move {
         // Everybody who asks the session learns why it ended.
         let _ = driver.await;
     });
+    serve_session(core, Session::Mux(session), [peer, local], slot, deadline).await;
+    let _ = timeout(CLOSE_TIMEOUT, driving.join_next()).await;
+}
+
+/// Serves the streams of a session until it ends, the server stops, or the client does not say who it is: by
+/// `deadline` a stream must have brought a first message, and while none has identified the client, another stream
+/// must follow within [`FIRST_MESSAGE_TIMEOUT`] of the last. Closes the session. The tasks of the streams belong to the
+/// server.
+pub(crate) async fn serve_session(
+    core: Arc<Core>,
+    session: Session,
+    [peer, local]: [SocketAddr; 2],
+    slot: Slot,
+    mut deadline: Instant,
+) {
     let connection = Connection::new(slot, Some(session.clone()));
     // Counts the streams that are being read or answered.
     let serving = TaskTracker::new();
@@ -72,7 +80,7 @@ pub(crate) async fn serve(
                     break;
                 };
                 streams += 1;
-                let inbound = Inbound { stream: frp_net::mux::stream(stream), peer, local };
+                let inbound = Inbound { stream, peer, local };
                 quiet_until = Instant::now() + FIRST_MESSAGE_TIMEOUT;
                 let stream =
                     first_message::serve(Arc::clone(&core), inbound, Arc::clone(&connection), quiet_until);
@@ -84,12 +92,11 @@ pub(crate) async fn serve(
         warn!("a mux session from [{peer}] opened {streams} streams and more without logging in");
     }
     session.close();
-    let _ = timeout(CLOSE_TIMEOUT, driving.join_next()).await;
 }
 
 /// The end of a session is everyday life; a peer that breaks the protocol is not, or has another `tcpMux`.
 fn log_end(end: &SessionEnd) {
-    if matches!(end, SessionEnd::Protocol(_)) {
+    if end.is_fault() {
         warn!("accept new mux stream error: {end}");
     } else {
         debug!("accept new mux stream error: {end}");

@@ -6,6 +6,7 @@
 //! a source cannot lock a legitimate client of the same source out, because that client needs only a moment.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -45,7 +46,15 @@ impl Pending {
 
     /// Admits a connection from `address`, evicting the oldest pending one of its source at the cap.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Slot {
-        let source = Source::from(address);
+        self.admit_of(address.into(), format_args!("from [{address}] "))
+    }
+
+    /// Admits a connection to a table in which all sources count as one.
+    pub(crate) fn admit_one_of_all(self: &Arc<Self>) -> Slot {
+        self.admit_of(Source(Ipv6Addr::UNSPECIFIED.into()), format_args!(""))
+    }
+
+    fn admit_of(self: &Arc<Self>, source: Source, named: fmt::Arguments<'_>) -> Slot {
         let evicted = CancellationToken::new();
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let id = table.next_id;
@@ -55,9 +64,7 @@ impl Pending {
         of_source.insert(id, evicted.clone());
         drop(table);
         if let Some((_, token)) = oldest {
-            tracing::warn!(
-                "too many connections from [{address}] that have not logged in, closing the oldest"
-            );
+            tracing::warn!("too many connections {named}that have not logged in, closing the oldest");
             token.cancel();
         }
         Slot { id, source, evicted, pending: Arc::clone(self) }

@@ -14,12 +14,13 @@ use frp_net::tls::{ServerTls, ServerTlsOptions};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::accept;
 use crate::core::Core;
 use crate::settings::Settings;
-use crate::vhost;
+use crate::{quic, vhost};
 
 /// How long the server waits for its tasks at the end. Programs end within a second of being told.
 const END_TIMEOUT: Duration = Duration::from_millis(800);
@@ -36,6 +37,14 @@ pub enum BindError {
     /// The address for clients, or for users of https or tcpmux proxies, cannot be had.
     #[error("create server listener error, {0}")]
     Listen(std::io::Error),
+    /// The address for clients over QUIC cannot be had.
+    #[error("listen on quic udp address {address} error: {error}")]
+    Quic {
+        /// It.
+        address: String,
+        /// Why.
+        error: std::io::Error,
+    },
     /// The address for users of http proxies cannot be had.
     #[error("create vhost http listener error, {0}")]
     VhostHttp(std::io::Error),
@@ -49,6 +58,7 @@ pub struct Server {
     core: Arc<Core>,
     /// For clients, and for users of ports that are shared with them.
     listener: TcpListener,
+    quic: Option<quic::Listener>,
     http: Option<TcpListener>,
     https: Option<TcpListener>,
     tcpmux: Option<TcpListener>,
@@ -80,6 +90,11 @@ impl Server {
         };
         let listener = bind_tcp(&settings.bind_addr, settings.bind_port).map_err(BindError::Listen)?;
         info!("frps tcp listen on {}", join_host_port(&settings.bind_addr, settings.bind_port));
+        let tasks = TaskTracker::new();
+        let quic = match settings.quic_bind_port {
+            0 => None,
+            port => Some(quic::bind(&settings, port, &tls, &tasks)?),
+        };
         let http = match settings.vhost_http_port {
             port if port == 0 || settings.shares_http => None,
             port => Some(bind_tcp(&settings.proxy_bind_addr, port).map_err(BindError::VhostHttp)?),
@@ -95,8 +110,8 @@ impl Server {
                 listener
             })?),
         };
-        let core = Core::new(settings, tls, auth, CancellationToken::new());
-        Ok(Self { core, listener, http, https, tcpmux, asked: CancellationToken::new() })
+        let core = Core::new(settings, tls, auth, tasks, CancellationToken::new());
+        Ok(Self { core, listener, quic, http, https, tcpmux, asked: CancellationToken::new() })
     }
 
     /// The address that clients connect to.
@@ -105,6 +120,14 @@ impl Server {
     /// That of the system.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// The address that clients connect to over QUIC; `None` where that is off.
+    ///
+    /// # Errors
+    /// That of the system.
+    pub fn quic_addr(&self) -> std::io::Result<Option<SocketAddr>> {
+        self.quic.as_ref().map(quic::Listener::local_addr).transpose()
     }
 
     /// What ends the server when it is cancelled.
@@ -116,10 +139,13 @@ impl Server {
     /// Serves until the token of [`Server::stop_token`] is cancelled; then ends within a second. Dropping the future
     /// ends the server, too, without waiting for its tasks.
     pub async fn run(self) {
-        let Self { core, listener, http, https, tcpmux, asked } = self;
+        let Self { core, listener, quic, http, https, tcpmux, asked } = self;
         let ends_with_us = core.stop.clone().drop_guard();
         let mut accepting = JoinSet::new();
         core.tasks.spawn(Arc::clone(&core.http.sweeper).run(core.stop.clone()));
+        if let Some(listener) = quic {
+            accepting.spawn(quic::serve(Arc::clone(&core), listener, asked.clone()));
+        }
         if let Some(listener) = http {
             accepting.spawn(vhost::http::serve(Arc::clone(&core), listener, asked.clone()));
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use frp_config::ServerConfig;
 use frp_config::value::PortsRange;
 use frp_net::keepalive::Keepalive;
+use frp_net::quic::QuicOptions;
 use frp_net::websocket;
 
 /// Resolved settings. Each says the key it comes from.
@@ -18,6 +19,10 @@ pub(crate) struct Settings {
     pub(crate) proxy_bind_addr: String,
     /// `transport.tcpMux`: how a mux session behaves; `None` without multiplexing.
     pub(crate) mux: Option<frp_mux::Config>,
+    /// `quicBindPort`; 0 is off.
+    pub(crate) quic_bind_port: u16,
+    /// `transport.quic`.
+    pub(crate) quic: QuicOptions,
     /// `transport.tcpKeepalive`.
     pub(crate) keepalive: Keepalive,
     /// `transport.tls.force`.
@@ -85,6 +90,8 @@ impl Settings {
             bind_port: port(config.bind_port),
             proxy_bind_addr: config.proxy_bind_addr.clone(),
             mux,
+            quic_bind_port: port(config.quic_bind_port),
+            quic: quic(&transport.quic),
             keepalive: Keepalive::from_seconds(transport.tcp_keepalive),
             force_tls: transport.tls.force,
             max_pool_count: transport.max_pool_count.min(LARGEST_POOL),
@@ -109,6 +116,16 @@ impl Settings {
             allow_ports: config.allow_ports.iter().map(range).collect(),
             config: config.clone(),
         }
+    }
+}
+
+/// The original hands negative numbers to its library, which takes them for none.
+fn quic(options: &frp_config::common::QuicOptions) -> QuicOptions {
+    let seconds = |number: i64| Duration::from_secs(u64::try_from(number).unwrap_or(0).min(LONGEST_TIMEOUT));
+    QuicOptions {
+        keepalive_period: Some(seconds(options.keepalive_period)).filter(|period| !period.is_zero()),
+        max_idle_timeout: seconds(options.max_idle_timeout),
+        max_incoming_streams: u64::try_from(options.max_incoming_streams).unwrap_or(0),
     }
 }
 

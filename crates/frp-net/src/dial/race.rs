@@ -11,11 +11,11 @@ use tokio::time::{Instant, sleep_until};
 use super::ConnectFailure;
 
 /// Head start of each address over the next one: Go's `FallbackDelay`. (RFC 8305 recommends 250 ms.)
-pub(super) const STAGGER: Duration = Duration::from_millis(300);
+pub(crate) const STAGGER: Duration = Duration::from_millis(300);
 
 /// Alternates the families, beginning with that of the first address, so that a dead family costs one head
 /// start and not one for each of its addresses (RFC 8305, section 4).
-pub(super) fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+pub(crate) fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let ipv4_first = addresses.first().is_some_and(SocketAddr::is_ipv4);
     let (first, second): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|a| a.is_ipv4() == ipv4_first);
     let mut second = second.into_iter();
@@ -30,7 +30,7 @@ pub(super) fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// Starts an attempt at each address, [`STAGGER`] after the one before or as soon as one failed,
 /// and returns the first connection; all other attempts are dropped. `addresses` must not be empty.
-pub(super) async fn first_connection<T, F>(
+pub(crate) async fn first_connection<T, F>(
     addresses: &[SocketAddr],
     deadline: Instant,
     connect: impl Fn(SocketAddr) -> F,

@@ -87,6 +87,15 @@ impl ClientTls {
     }
 }
 
+impl ClientTls {
+    /// The same for QUIC, which brings its own records, and the server's name.
+    pub(crate) fn for_quic(&self) -> (ClientConfig, String) {
+        let mut config = (**self.connector.config()).clone();
+        config.alpn_protocols = vec![crate::quic::ALPN.to_vec()];
+        (config, self.server_name.to_str().into_owned())
+    }
+}
+
 /// What to tell the server about its name. For an IP literal, and for what is no name at all, an address: then
 /// nothing is sent. (The verifier has the name from the configuration.)
 fn indication(server_name: &str) -> ServerName<'static> {

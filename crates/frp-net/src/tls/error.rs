@@ -113,6 +113,11 @@ fn certificate_text(error: &CertificateError) -> String {
     ours.to_string()
 }
 
+/// Go's name of an alert.
+pub(crate) fn alert_name(alert: u8) -> String {
+    alert_text(alert.into())
+}
+
 /// Go's names of the alerts (`crypto/tls/alert.go`).
 fn alert_text(alert: AlertDescription) -> String {
     use AlertDescription as Alert;

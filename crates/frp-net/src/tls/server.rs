@@ -81,6 +81,15 @@ impl ServerTls {
     }
 }
 
+impl ServerTls {
+    /// The same for QUIC, which brings its own records.
+    pub(crate) fn for_quic(&self) -> ServerConfig {
+        let mut config = (**self.acceptor.config()).clone();
+        config.alpn_protocols = vec![crate::quic::ALPN.to_vec()];
+        config
+    }
+}
+
 impl std::fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ServerTls").finish_non_exhaustive()

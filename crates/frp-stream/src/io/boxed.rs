@@ -16,12 +16,17 @@ pub(crate) trait Layer: Io {
     /// See [`Stream::abandon`]. Nothing is read or written afterwards.
     fn abandon(&mut self);
 
-    /// Whether bytes pass without a copy; see [`PieceIo`].
-    fn passes_pieces(&self) -> bool {
+    /// Whether bytes that are written pass without a copy; see [`PieceIo`].
+    fn takes_pieces(&self) -> bool {
         false
     }
 
-    /// See [`PieceIo::read`]; only where pieces pass.
+    /// Whether bytes that are read pass without a copy; see [`PieceIo`].
+    fn gives_pieces(&self) -> bool {
+        false
+    }
+
+    /// See [`PieceIo::read`]; only where it gives pieces.
     fn poll_read_piece(&mut self, _: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
     }
@@ -40,11 +45,15 @@ pub(crate) trait Layer: Io {
 pub struct PieceIo<T> {
     /// See [`Stream::boxed_with`].
     pub abandon: fn(T),
-    /// The next bytes as they arrived; none at the end of the stream. Otherwise like `poll_read`.
-    pub read: fn(Pin<&mut T>, &mut Context<'_>) -> Poll<io::Result<Bytes>>,
+    /// The next bytes as they arrived; none at the end of the stream. Otherwise like `poll_read`. `None` where bytes
+    /// arrive in so small pieces that gathering them is cheaper.
+    pub read: Option<ReadPiece<T>>,
     /// Takes as much of the front of the piece as fits, and says how much. Otherwise like `poll_write`.
     pub write: fn(Pin<&mut T>, &mut Context<'_>, &mut Bytes) -> Poll<io::Result<usize>>,
 }
+
+/// See [`PieceIo::read`].
+pub type ReadPiece<T> = fn(Pin<&mut T>, &mut Context<'_>) -> Poll<io::Result<Bytes>>;
 
 /// A stream whose type does not matter.
 pub struct Boxed(Box<dyn Layer>);
@@ -66,8 +75,12 @@ impl Boxed {
         self.0.abandon();
     }
 
-    pub(super) fn passes_pieces(&self) -> bool {
-        self.0.passes_pieces()
+    pub(super) fn takes_pieces(&self) -> bool {
+        self.0.takes_pieces()
+    }
+
+    pub(super) fn gives_pieces(&self) -> bool {
+        self.0.gives_pieces()
     }
 
     pub(super) fn poll_read_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
@@ -130,12 +143,19 @@ impl<T: Io> Layer for Piecewise<T> {
         }
     }
 
-    fn passes_pieces(&self) -> bool {
+    fn takes_pieces(&self) -> bool {
         true
     }
 
+    fn gives_pieces(&self) -> bool {
+        self.ops.read.is_some()
+    }
+
     fn poll_read_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        (self.ops.read)(self.io()?, cx)
+        match self.ops.read {
+            Some(read) => read(self.io()?, cx),
+            None => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
     }
 
     fn poll_write_piece(&mut self, cx: &mut Context<'_>, piece: &mut Bytes) -> Poll<io::Result<usize>> {

@@ -12,7 +12,7 @@ use std::{
 };
 
 pub(crate) use boxed::Layer;
-pub use boxed::{Boxed, PieceIo};
+pub use boxed::{Boxed, PieceIo, ReadPiece};
 use bytes::{Buf, Bytes};
 pub use prefixed::Prefixed;
 use tokio::{
@@ -71,12 +71,12 @@ impl Stream {
 
     /// Whether [`Stream::poll_read_piece`] can be called now.
     pub(crate) fn gives_pieces(&self) -> bool {
-        matches!(self, Self::Layered(io) if io.prefix().is_empty() && io.inner().passes_pieces())
+        matches!(self, Self::Layered(io) if io.prefix().is_empty() && io.inner().gives_pieces())
     }
 
     /// Whether writing a piece saves a copy.
     pub(crate) fn takes_pieces(&self) -> bool {
-        matches!(self, Self::Layered(io) if io.inner().passes_pieces())
+        matches!(self, Self::Layered(io) if io.inner().takes_pieces())
     }
 
     /// The next bytes without a copy; see [`PieceIo::read`].

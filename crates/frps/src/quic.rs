@@ -1,0 +1,115 @@
+//! Connections on `quicBindPort`, up to their streams.
+//!
+//! The accept loop awaits no byte of any peer: it starts a task per connection, in which the handshake runs, with one
+//! deadline from the first datagram to the first message. The streams are treated like those of a mux session.
+//!
+//! Anybody can write any address on a datagram. So only few handshakes may be under way whose peers have proved nothing;
+//! beyond them, clients are asked to come again with a token, which only reaches who is where it says. That costs us no
+//! memory, and an honest client a round trip. Of those that have proved where they are, the oldest makes room at the
+//! bounds of [`crate::pending`].
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use frp_net::address::join_host_port;
+use frp_net::quic::Incoming;
+pub(crate) use frp_net::quic::Listener;
+use frp_net::session::Session;
+use frp_net::tls::ServerTls;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::accept::FIRST_MESSAGE_TIMEOUT;
+use crate::core::Core;
+use crate::mux;
+use crate::pending::{Pending, Slot};
+use crate::server::BindError;
+use crate::settings::{STREAMS_BEFORE_LOGIN, Settings};
+
+/// Handshakes under way with clients that have not proved their address.
+const UNPROVEN: usize = 128;
+
+/// Handshakes under way with clients of any address.
+const HANDSHAKES: usize = 8192;
+
+/// Binds `quicBindPort`. The tasks that drive the connections are the server's.
+pub(crate) fn bind(
+    settings: &Settings,
+    port: u16,
+    tls: &ServerTls,
+    tasks: &TaskTracker,
+) -> Result<Listener, BindError> {
+    let address = join_host_port(&settings.bind_addr, port);
+    let streams = u32::try_from(STREAMS_BEFORE_LOGIN).unwrap_or(u32::MAX);
+    let listener = Listener::bind(&settings.bind_addr, port, tls, &settings.quic, streams, tasks);
+    let listener = listener.map_err(|error| BindError::Quic { address: address.clone(), error })?;
+    info!("frps quic listen on {address}");
+    Ok(listener)
+}
+
+/// Accepts until `stop` is cancelled. The sessions live on until the server ends.
+pub(crate) async fn serve(core: Arc<Core>, listener: Listener, stop: CancellationToken) {
+    let unproven = Arc::new(Semaphore::new(UNPROVEN));
+    let everybody = Pending::new(HANDSHAKES);
+    loop {
+        let incoming = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            incoming = listener.accept() => incoming,
+        };
+        let Some(incoming) = incoming else {
+            warn!("quic listener for incoming connections from client closed");
+            break;
+        };
+        let permit = match incoming.is_validated() {
+            true => None,
+            false => match Arc::clone(&unproven).try_acquire_owned() {
+                Ok(permit) => Some(permit),
+                Err(_) => {
+                    incoming.retry();
+                    continue;
+                }
+            },
+        };
+        let peer = incoming.peer();
+        let slots = [core.pending.admit(peer.ip()), everybody.admit_one_of_all()];
+        core.tasks.spawn(connection(Arc::clone(&core), incoming, peer, slots, permit));
+    }
+    listener.stop_accepting();
+    let end = core.stop.clone();
+    core.tasks.spawn(async move {
+        end.cancelled().await;
+        listener.close();
+    });
+}
+
+/// The task of one connection.
+async fn connection(
+    core: Arc<Core>,
+    incoming: Incoming,
+    peer: SocketAddr,
+    [slot, of_all]: [Slot; 2],
+    permit: Option<OwnedSemaphorePermit>,
+) {
+    let deadline = Instant::now() + FIRST_MESSAGE_TIMEOUT;
+    let handshake = tokio::select! {
+        biased;
+        () = core.stop.cancelled() => return,
+        () = slot.evicted() => return,
+        () = of_all.evicted() => return,
+        handshake = timeout_at(deadline, Box::pin(incoming.accept())) => handshake,
+    };
+    drop(permit);
+    let session = match handshake {
+        Ok(Ok(session)) => session,
+        Ok(Err(error)) => return core.refusals.refused(peer, error),
+        Err(_) => return core.refusals.refused(peer, "timeout: handshake did not complete in time"),
+    };
+    let local = session.local_addr();
+    // What comes now is bounded as the streams of any session are.
+    drop(of_all);
+    mux::serve_session(core, Session::Quic(session), [peer, local], slot, deadline).await;
+}
