@@ -20,7 +20,7 @@ async fn a_method_of_authentication_that_is_not_built_stops_the_program() {
 #[tokio::test]
 async fn a_transport_that_is_not_built_stops_the_program() {
     let frps = Frps::start().await;
-    for protocol in ["kcp", "quic"] {
+    for protocol in ["kcp"] {
         let text = Text::with_token(&frps).line(&format!("transport.protocol = \"{protocol}\""));
         let expected = format!("transport.protocol = \"{protocol}\" is not supported yet by this version");
         assert_eq!(refused(text).await, expected);
