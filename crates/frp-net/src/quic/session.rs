@@ -114,12 +114,6 @@ impl Session {
     pub fn peer_addr(&self) -> SocketAddr {
         canonical(self.connection.remote_address())
     }
-
-    /// What quinn knows of the connection.
-    #[cfg(test)]
-    pub(super) fn connection(&self) -> &Connection {
-        &self.connection
-    }
 }
 
 impl fmt::Debug for Session {
