@@ -176,10 +176,10 @@ impl Conn {
         &mut self.output
     }
 
-    /// Whether everything was written.
+    /// Whether everything was written and flushed.
     #[must_use]
     pub fn is_flushed(&self) -> bool {
-        self.written == self.output.len()
+        self.output.is_empty()
     }
 
     /// Writes what waits, and flushes.
@@ -252,7 +252,7 @@ impl Conn {
         self.sent += written as u64;
         let of_waiting = written.min(waiting.len());
         self.written += of_waiting;
-        if self.is_flushed() {
+        if self.written == self.output.len() {
             self.reset_output();
         }
         let of_data = written - of_waiting;

@@ -221,9 +221,12 @@ fn put(out: &mut Vec<u8>, data: &[u8], outgoing: Outgoing) {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use frp_stream::Stream;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
     use super::*;
 
@@ -274,5 +277,48 @@ mod tests {
         assert!(done.is_err() && got.ends_with("o\r\n"), "{got}");
         let (done, _) = pumped(Framing::Chunked, Outgoing::Chunked, b"0\r\nno colon\r\n\r\n").await;
         assert!(matches!(done, Err(PumpError::Body(BodyError::Chunk))));
+    }
+    /// Takes everything, and has flushed it when it is asked a second time.
+    struct LateFlush(Arc<AtomicUsize>);
+
+    impl AsyncRead for LateFlush {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for LateFlush {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(data.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if self.0.fetch_add(1, Ordering::Relaxed) > 0 {
+                return Poll::Ready(Ok(()));
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_has_not_arrived_before_it_is_flushed() {
+        for outgoing in [Outgoing::Plain, Outgoing::Chunked] {
+            let (from, mut source) = tokio::io::duplex(100);
+            source.write_all(b"hello").await.unwrap();
+            let flushes = Arc::default();
+            let mut from = Conn::new(Stream::boxed(from));
+            from.fill().await.unwrap();
+            let mut to = Conn::new(Stream::boxed(LateFlush(Arc::clone(&flushes))));
+            to.output().extend_from_slice(b"head ");
+            let mut pump = Pump::new(Framing::Length(5), outgoing);
+            poll_fn(|cx| pump.poll(cx, &mut from, &mut to)).await.unwrap();
+            assert_eq!(flushes.load(Ordering::Relaxed), 2, "{outgoing:?}");
+            assert!(to.is_flushed());
+        }
     }
 }
