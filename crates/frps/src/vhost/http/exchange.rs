@@ -223,10 +223,11 @@ impl Session {
                         deadline.set(Some(Instant::now() + patience.max(BODY_TIMEOUT)));
                     }
                 }
-                if !user.is_flushed()
-                    && let Poll::Ready(Err(_)) = user.poll_flush(cx)
-                {
-                    return Poll::Ready(Err(Failure::User));
+                // Whoever does not take the interim responses so far gets no more of them.
+                match user.poll_flush(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::User)),
+                    Poll::Pending => return deadline.poll(cx).map(|()| Err(Failure::User)),
                 }
                 match poll_head(cx, backend, &mut seen) {
                     Poll::Pending => deadline.poll(cx).map(|()| Err(Failure::Timeout)),
@@ -433,5 +434,47 @@ fn poll_head(cx: &mut Context<'_>, backend: &mut Conn, seen: &mut usize) -> Poll
             Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::Io(error))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use frp_stream::Stream;
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    use super::*;
+    use crate::core::Core;
+
+    #[tokio::test(start_paused = true)]
+    async fn interim_responses_that_a_user_does_not_read_are_left_with_the_backend() {
+        const HINTS: &[u8] = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n";
+        let (near_user, _user) = duplex(64);
+        let (near_backend, mut service) = duplex(1024);
+        let core = Core::for_tests();
+        let mut session = Session::new(core, Stream::boxed(near_user), ([127, 0, 0, 1], 9).into());
+        let mut backend = Conn::new(Stream::boxed(near_backend));
+        let facts = Facts {
+            version: Version::Http11,
+            keep: true,
+            to_head: false,
+            framing: Framing::None,
+            expects: false,
+            upgrade: None,
+            idempotent: true,
+            asks_gzip: false,
+        };
+        let mut upload = Upload::new(&facts);
+        let head = session.response_head(&mut backend, &mut upload, &facts);
+        let stream = async {
+            for _ in 0..10_000 {
+                service.write_all(HINTS).await.unwrap();
+            }
+        };
+        let head = tokio::select! {
+            head = head => head,
+            () = stream => panic!("all of them were taken"),
+        };
+        assert!(matches!(head, Err(Failure::User)));
+        assert!(backend.counts().0 < 100 * 1024, "{}", backend.counts().0);
     }
 }

@@ -17,7 +17,7 @@ use super::h2;
 use super::plan::{Desk, Facts, Plan, plan};
 use super::tunnel::{self, Tunnel};
 use super::write::Reply;
-use crate::core::Core;
+use crate::core::{Core, WRITE_TIMEOUT};
 use crate::vhost::not_found;
 
 /// How long a head may take: the first from accept, later ones from their first byte. Upstream
@@ -207,10 +207,11 @@ impl Session {
         let keep = !facts.expects && unread.rest().0 <= UNWANTED;
         let reply = facts.reply(keep);
         reply.answer(self.user.output(), status, fields, body, facts.to_head);
-        if self.user.flush().await.is_err() {
-            return After::Drop;
+        match self.flush_then(After::Next).await {
+            After::Next if reply.keep => self.discard(unread, 0).await,
+            After::Next => After::Close,
+            failed => failed,
         }
-        if !reply.keep { After::Close } else { self.discard(unread, 0).await }
     }
 
     /// Reads the rest of a body that nobody wants; `payload` bytes of it come before what `body` knows of.
@@ -249,9 +250,10 @@ impl Session {
         self.flush_then(After::Close).await
     }
 
-    /// Writes what waits.
+    /// Writes what waits, to a user that takes it in time.
     pub(super) async fn flush_then(&mut self, after: After) -> After {
-        if self.user.flush().await.is_ok() { after } else { After::Drop }
+        let flushed = timeout(WRITE_TIMEOUT, self.user.flush()).await;
+        if matches!(flushed, Ok(Ok(()))) { after } else { After::Drop }
     }
 
     /// The host of the request, for logs.
@@ -274,4 +276,28 @@ async fn farewell(mut user: Conn) {
         }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_user_that_does_not_take_an_answer_is_dropped() {
+        // Refused, answered by us, and a tunnel to nobody.
+        for request in [
+            "nonsense\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n",
+            "CONNECT a.test:80 HTTP/1.1\r\nHost: a.test:80\r\n\r\n",
+        ] {
+            let (ours, mut user) = duplex(64);
+            let session = Session::new(Core::for_tests(), Stream::boxed(ours), ([127, 0, 0, 1], 9).into());
+            let start = Instant::now();
+            let ((), ()) =
+                tokio::join!(session.run(), async { user.write_all(request.as_bytes()).await.unwrap() });
+            assert_eq!(start.elapsed(), WRITE_TIMEOUT, "{request}");
+        }
+    }
 }
