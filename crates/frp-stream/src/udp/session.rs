@@ -131,15 +131,16 @@ impl Replies {
 
     fn take_replies(&self, text: &UserText) -> io::Result<()> {
         for _ in 0..BATCHES_PER_TURN {
+            // Other sessions fill the same queue.
+            if !self.outlet.queue.has_room() {
+                return Ok(());
+            }
             match self.socket.receive(|reply, _| self.enqueue(reply, text)) {
                 Ok(()) => {
                     self.activity.touch();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
-            }
-            if !self.outlet.queue.has_room() {
-                return Ok(());
             }
         }
         Ok(())
@@ -153,5 +154,46 @@ impl Replies {
             let count = self.outlet.too_long.fetch_add(1, Ordering::Relaxed) + 1;
             tracing::warn!("dropped a datagram of {length} bytes, too long for one message ({count} so far)");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::queue::Frames, *};
+
+    #[tokio::test]
+    async fn replies_that_come_while_the_queue_is_full_stay_in_their_socket() {
+        let service = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let socket = Arc::new(connect(service.local_addr().unwrap()).unwrap());
+        let user = UdpAddr::from(SocketAddr::from(([10, 0, 0, 1], 1)));
+        let text = UserText::new(&user);
+        let outlet = Arc::<Outlet>::default();
+        let replies = Replies {
+            socket: Arc::clone(&socket),
+            activity: Arc::new(Activity::new(Duration::from_secs(1))),
+            user,
+            outlet: Arc::clone(&outlet),
+            packet_size: 1500,
+        };
+        let mut waiting = 0;
+        while outlet.queue.has_room() {
+            outlet.queue.push(b"of another session", &text);
+            waiting += 1;
+        }
+        service.send_to(b"reply", socket.local_addr().unwrap()).await.unwrap();
+        socket.readable().await.unwrap();
+        replies.take_replies(&text).unwrap();
+        let mut frames = Frames::default();
+        outlet.queue.take(&mut frames).await;
+        assert_eq!(frames.size.datagrams, waiting);
+        // Written: there is room again.
+        tokio::select! {
+            biased;
+            () = outlet.queue.take(&mut frames) => panic!("there is nothing"),
+            () = std::future::ready(()) => {}
+        }
+        replies.take_replies(&text).unwrap();
+        outlet.queue.take(&mut frames).await;
+        assert_eq!(frames.size.datagrams, 1);
     }
 }
