@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::{QUEUE, QUEUE_BYTES};
 
-/// A larger buffer is given up once it has been written.
+/// Larger buffers are given up once what they held has been written and nothing waits.
 const KEPT: usize = 256 * 1024;
 
 /// What became of a datagram that was to be queued.
@@ -108,8 +108,10 @@ impl FrameQueue {
         let waits = state.waiting.size.is_nothing();
         if waits {
             state.writer = Some(cx.waker().clone());
-            if frames.bytes.capacity() > KEPT {
-                frames.bytes = Vec::new();
+            for bytes in [&mut frames.bytes, &mut state.waiting.bytes] {
+                if bytes.capacity() > KEPT {
+                    *bytes = Vec::new();
+                }
             }
         } else {
             std::mem::swap(&mut state.waiting, frames);
@@ -122,8 +124,11 @@ impl FrameQueue {
         if waits { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// Waits until something waits. One task at a time, and not while another [takes](Self::take).
+    /// Waits until something waits, between two writers: what the last one took and did not write is forgotten. One
+    /// task at a time, and not while another [takes](Self::take).
     pub(super) async fn waiting(&self) {
+        self.lock().taken = Size::default();
+        self.room.notify_waiters();
         poll_fn(|cx| {
             let mut state = self.lock();
             if !state.waiting.size.is_nothing() {
@@ -135,12 +140,9 @@ impl FrameQueue {
         .await;
     }
 
-    /// Forgets what waits, and what was taken by a writer that is no more.
+    /// Forgets what waits.
     pub(super) fn clear(&self) {
-        let mut state = self.lock();
-        state.waiting = Frames::default();
-        state.taken = Size::default();
-        drop(state);
+        self.lock().waiting = Frames::default();
         self.room.notify_waiters();
     }
 
@@ -211,7 +213,36 @@ mod tests {
         }
         assert!(ready(queue.take(&mut frames)));
         assert!(frames.size.datagrams < QUEUE && frames.bytes.len() < QUEUE_BYTES + 10_000);
-        queue.clear();
+    }
+
+    #[test]
+    fn what_a_writer_took_that_is_no_more_takes_no_room() {
+        let queue = FrameQueue::default();
+        while queue.has_room() {
+            queue.push(b"x", &text());
+        }
+        assert!(ready(queue.take(&mut Frames::default())));
+        assert!(!queue.has_room());
+        assert!(!ready(queue.waiting()));
         assert!(ready(queue.room()));
+        queue.push(b"x", &text());
+        assert!(ready(queue.waiting()));
+        queue.clear();
+        assert!(!ready(queue.waiting()));
+    }
+
+    #[test]
+    fn an_idle_queue_keeps_little_memory() {
+        let queue = FrameQueue::default();
+        let mut frames = Frames::default();
+        for _ in 0..2 {
+            for _ in 0..KEPT / 1000 {
+                queue.push(&[0; 1000], &text());
+            }
+            assert!(ready(queue.take(&mut frames)));
+        }
+        assert!(frames.bytes.capacity() > KEPT && queue.lock().waiting.bytes.capacity() > KEPT);
+        assert!(!ready(queue.take(&mut frames)));
+        assert!(frames.bytes.capacity() <= KEPT && queue.lock().waiting.bytes.capacity() <= KEPT);
     }
 }

@@ -119,8 +119,8 @@ impl VisitorSpec {
             Kind::Sudp { target, door, packet_size } => {
                 let socket = door.bind().await?;
                 span.in_scope(|| info!("sudp start to work, listen on {}", shown(&socket)));
-                let visitor = SudpVisitor::new(Arc::clone(session), target.clone(), *packet_size);
-                Ok(Box::pin(visitor.run(socket).instrument(span)))
+                let visitor = SudpVisitor::new(Arc::clone(session), target.clone(), socket, *packet_size);
+                Ok(Box::pin(visitor.run().instrument(span)))
             }
         }
     }
