@@ -263,7 +263,9 @@ async fn write_replies(
         let written = tokio::select! {
             () = queue.take(&mut frames) => {
                 let written = writer.write(&frames).await;
-                *to_user += frames.size.payload;
+                if written.is_ok() {
+                    *to_user += frames.size.payload;
+                }
                 written
             }
             _ = pings.tick() => {
@@ -280,5 +282,24 @@ async fn write_replies(
 impl fmt::Debug for Forwarder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Forwarder").field("local", &self.options.local).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use frp_proto::udp::UserText;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn replies_that_could_not_be_written_are_not_counted() {
+        let queue = FrameQueue::default();
+        let (near, far) = tokio::io::duplex(64);
+        let (_reader, writer) = datagram_channel(Stream::boxed(near));
+        drop(far);
+        queue.push(b"lost", &UserText::new(&UdpAddr::from(SocketAddr::from(([127, 0, 0, 1], 1)))));
+        let mut to_user = 0;
+        write_replies(writer, &queue, PING_INTERVAL, &mut to_user).await;
+        assert_eq!(to_user, 0);
     }
 }
