@@ -12,6 +12,8 @@ use std::{
 use socket2::{MsgHdr, SockAddr, SockRef};
 use tokio::net::UdpSocket;
 
+use super::socklen;
+
 pub(crate) const SENDS_RUNS: bool = true;
 
 /// Messages that one call takes; each may be a run of up to 64 datagrams.
@@ -43,12 +45,6 @@ pub(crate) fn join_received(socket: &UdpSocket) -> io::Result<()> {
         )
     };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// How long a `T` is, as the system's calls are told.
-#[expect(clippy::cast_possible_truncation, reason = "these are some dozens of bytes")]
-const fn socklen<T>() -> libc::socklen_t {
-    size_of::<T>() as libc::socklen_t
 }
 
 /// Room for control messages, aligned as their headers want it.
@@ -130,15 +126,16 @@ pub(crate) fn receive(
 #[expect(unsafe_code, reason = "control messages are a list of unaligned structs")]
 unsafe fn run_length(header: &libc::msghdr) -> Option<usize> {
     // SAFETY: the caller's promise. These walk no further than the header's length of control messages; the data of
-    // this one is an `int`, perhaps unaligned.
+    // this one, which lies behind its header and so is reached from the list's own pointer, is an `int`, perhaps
+    // unaligned.
     unsafe {
         let mut next = libc::CMSG_FIRSTHDR(header);
         while let Some(control) = next.as_ref() {
             if control.cmsg_level == libc::SOL_UDP && control.cmsg_type == libc::UDP_GRO {
-                let length = libc::CMSG_DATA(control).cast::<libc::c_int>().read_unaligned();
+                let length = libc::CMSG_DATA(next).cast::<libc::c_int>().read_unaligned();
                 return usize::try_from(length).ok().filter(|&length| length > 0);
             }
-            next = libc::CMSG_NXTHDR(header, control);
+            next = libc::CMSG_NXTHDR(header, next);
         }
     }
     None
