@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Io, Stream};
@@ -31,13 +31,9 @@ pub(crate) trait Layer: Io {
         Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
     }
 
-    /// See [`PieceIo::write`]; copies where pieces do not pass.
-    fn poll_write_piece(&mut self, cx: &mut Context<'_>, piece: &mut Bytes) -> Poll<io::Result<usize>> {
-        let written = Pin::new(self).poll_write(cx, piece);
-        if let Poll::Ready(Ok(count)) = written {
-            piece.advance(count);
-        }
-        written
+    /// See [`PieceIo::write`]; only where it takes pieces.
+    fn poll_write_piece(&mut self, _: &mut Context<'_>, _: &mut Bytes) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
     }
 }
 
@@ -60,11 +56,11 @@ pub struct Boxed(Box<dyn Layer>);
 
 impl Boxed {
     pub(super) fn plain<T: Io + 'static>(io: T, abandon: fn(T)) -> Self {
-        Self(Box::new(Plain { io: Some(io), abandon }))
+        Self(Box::new(Foreign { io: Some(io), abandon, pieces: None }))
     }
 
     pub(super) fn pieces<T: Io + 'static>(io: T, ops: &'static PieceIo<T>) -> Self {
-        Self(Box::new(Piecewise { io: Some(io), ops }))
+        Self(Box::new(Foreign { io: Some(io), abandon: ops.abandon, pieces: Some(ops) }))
     }
 
     pub(super) fn layer(layer: impl Layer + 'static) -> Self {
@@ -104,108 +100,81 @@ impl Layer for Stream {
     }
 }
 
-/// A stream of another crate. `None` once it was abandoned.
-struct Plain<T> {
+/// A stream of another crate.
+struct Foreign<T: 'static> {
+    /// `None` once it was abandoned.
     io: Option<T>,
     abandon: fn(T),
+    /// Where it passes bytes without a copy.
+    pieces: Option<&'static PieceIo<T>>,
 }
 
-impl<T: Io> Plain<T> {
+impl<T: Io> Foreign<T> {
     fn io(&mut self) -> io::Result<Pin<&mut T>> {
         self.io.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
+
+    fn pieces(&self) -> io::Result<&'static PieceIo<T>> {
+        self.pieces.ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
 }
 
-impl<T: Io> Layer for Plain<T> {
+impl<T: Io> Layer for Foreign<T> {
     fn abandon(&mut self) {
         if let Some(io) = self.io.take() {
             (self.abandon)(io);
         }
     }
-}
-
-/// A stream of another crate that passes bytes without a copy. `None` once it was abandoned.
-struct Piecewise<T: 'static> {
-    io: Option<T>,
-    ops: &'static PieceIo<T>,
-}
-
-impl<T: Io> Piecewise<T> {
-    fn io(&mut self) -> io::Result<Pin<&mut T>> {
-        self.io.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
-    }
-}
-
-impl<T: Io> Layer for Piecewise<T> {
-    fn abandon(&mut self) {
-        if let Some(io) = self.io.take() {
-            (self.ops.abandon)(io);
-        }
-    }
 
     fn takes_pieces(&self) -> bool {
-        true
+        self.pieces.is_some()
     }
 
     fn gives_pieces(&self) -> bool {
-        self.ops.read.is_some()
+        self.pieces.is_some_and(|pieces| pieces.read.is_some())
     }
 
     fn poll_read_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        match self.ops.read {
-            Some(read) => read(self.io()?, cx),
-            None => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
-        }
+        let read = self.pieces()?.read.ok_or(io::ErrorKind::Unsupported)?;
+        read(self.io()?, cx)
     }
 
     fn poll_write_piece(&mut self, cx: &mut Context<'_>, piece: &mut Bytes) -> Poll<io::Result<usize>> {
-        (self.ops.write)(self.io()?, cx, piece)
+        (self.pieces()?.write)(self.io()?, cx, piece)
     }
 }
 
-/// Reading and writing as the stream inside does.
-macro_rules! pass_through {
-    ($outer:ident) => {
-        impl<T: Io> AsyncRead for $outer<T> {
-            fn poll_read(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &mut ReadBuf<'_>,
-            ) -> Poll<io::Result<()>> {
-                self.get_mut().io()?.poll_read(cx, buf)
-            }
-        }
-
-        impl<T: Io> AsyncWrite for $outer<T> {
-            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-                self.get_mut().io()?.poll_write(cx, buf)
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                self.get_mut().io()?.poll_write_vectored(cx, bufs)
-            }
-
-            fn is_write_vectored(&self) -> bool {
-                self.io.as_ref().is_some_and(AsyncWrite::is_write_vectored)
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.get_mut().io()?.poll_flush(cx)
-            }
-
-            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.get_mut().io()?.poll_shutdown(cx)
-            }
-        }
-    };
+impl<T: Io> AsyncRead for Foreign<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().io()?.poll_read(cx, buf)
+    }
 }
 
-pass_through!(Plain);
-pass_through!(Piecewise);
+impl<T: Io> AsyncWrite for Foreign<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_mut().io()?.poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().io()?.poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().io()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().io()?.poll_shutdown(cx)
+    }
+}
 
 impl AsyncRead for Boxed {
     fn poll_read(

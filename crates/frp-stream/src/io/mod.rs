@@ -13,7 +13,7 @@ use std::{
 
 pub(crate) use boxed::Layer;
 pub use boxed::{Boxed, PieceIo, ReadPiece};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 pub use prefixed::Prefixed;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
@@ -74,7 +74,7 @@ impl Stream {
         matches!(self, Self::Layered(io) if io.prefix().is_empty() && io.inner().gives_pieces())
     }
 
-    /// Whether writing a piece saves a copy.
+    /// Whether [`Stream::poll_write_piece`] can be called.
     pub(crate) fn takes_pieces(&self) -> bool {
         matches!(self, Self::Layered(io) if io.inner().takes_pieces())
     }
@@ -87,21 +87,15 @@ impl Stream {
         }
     }
 
-    /// Writes without a copy where that is possible; see [`PieceIo::write`].
+    /// Writes without a copy, if it [takes pieces](Self::takes_pieces); see [`PieceIo::write`].
     pub(crate) fn poll_write_piece(
         &mut self,
         cx: &mut Context<'_>,
         piece: &mut Bytes,
     ) -> Poll<io::Result<usize>> {
         match self {
+            Self::Tcp(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
             Self::Layered(io) => io.inner_mut().poll_write_piece(cx, piece),
-            Self::Tcp(tcp) => {
-                let written = Pin::new(tcp).poll_write(cx, piece);
-                if let Poll::Ready(Ok(count)) = written {
-                    piece.advance(count);
-                }
-                written
-            }
         }
     }
 
