@@ -2,8 +2,9 @@
 //!
 //! The accept loop only starts a task per connection and waits for no byte of any peer. That task finds out what the
 //! connection is (TLS, websocket or plain), unwraps that, and hands it to [`crate::mux`] or straight to
-//! [`crate::first_message`]. All of it shares one deadline, counted from accept. Where a port for users is that of the
-//! clients as well, the first bytes also tell users from clients.
+//! [`crate::first_message`]. Up to the connection's first message all of it shares one deadline, counted from accept;
+//! each stream of a mux session then has one of its own. Where a port for users is that of the clients as well, the first
+//! bytes also tell users from clients, and users have the deadlines of their own ports.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -86,7 +86,7 @@ impl Core {
         if self.settings.detailed_errors { error.to_string() } else { summary.to_owned() }
     }
 
-    /// A server of defaults that listens nowhere.
+    /// A server of defaults and the token `secret` that listens nowhere.
     #[cfg(test)]
     pub(crate) fn for_tests() -> Arc<Self> {
         let mut config = frp_config::ServerConfig::default();

@@ -153,30 +153,17 @@ pub(crate) async fn refuse(mut stream: Stream, wire: WireVersion, answer: impl I
 
 #[cfg(test)]
 mod tests {
-    use frp_auth::{Scopes, ServerAuth, Token};
-    use frp_config::ServerConfig;
-    use frp_net::tls::{ServerTls, ServerTlsOptions};
     use frp_proto::msg::{Login, NewVisitorConn};
     use frp_proto::wire::Framing;
     use frp_stream::message::write_message;
     use tokio::io::DuplexStream;
     use tokio::task::JoinSet;
     use tokio_util::sync::CancellationToken;
-    use tokio_util::task::TaskTracker;
     use tracing::Span;
 
     use super::*;
     use crate::control::{Client, Outbound, WorkPool};
     use crate::ids::RunId;
-    use crate::settings::Settings;
-
-    fn core() -> Arc<Core> {
-        let mut config = ServerConfig::default();
-        config.complete();
-        let tls = ServerTls::new(&ServerTlsOptions::default()).unwrap();
-        let auth = ServerAuth::token(Token::from("secret"), Scopes::default());
-        Core::new(Settings::new(&config), tls, auth, TaskTracker::new(), CancellationToken::new())
-    }
 
     /// Serves a connection that brings `message`, and may be written `room` bytes that nobody reads.
     async fn serving(core: &Arc<Core>, message: Message, room: usize) -> (JoinSet<()>, DuplexStream) {
@@ -208,7 +195,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_login_that_waits_for_its_predecessor_is_closed_without_an_answer_at_the_end() {
-        let core = core();
+        let core = Core::for_tests();
         let predecessor = core.registry.add(control("r")).unwrap();
         let login = Login {
             run_id: "r".to_owned(),
@@ -235,7 +222,7 @@ mod tests {
         let work_conn = Message::from(NewWorkConn { run_id: "r".to_owned(), ..NewWorkConn::default() });
         let visitor_conn = Message::from(NewVisitorConn::default());
         for message in [login, work_conn, visitor_conn] {
-            let core = core();
+            let core = Core::for_tests();
             let (mut tasks, _client) = serving(&core, message, 1).await;
             let start = Instant::now();
             assert!(timeout(Duration::from_secs(1), tasks.join_next()).await.is_err());

@@ -30,20 +30,14 @@ impl Traffic {
         self.oversized.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Counts a connection until the guard is dropped, which may be anywhere.
+    /// Counts a user connection until the guard is dropped.
     pub(crate) fn count_connection(traffic: &Arc<Self>) -> CountedConnection {
         traffic.connections.fetch_add(1, Ordering::Relaxed);
         CountedConnection(Arc::clone(traffic))
     }
-
-    /// Counts a user connection until the guard is dropped.
-    pub(crate) fn open_connection(&self) -> OpenConnection<'_> {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        OpenConnection(self)
-    }
 }
 
-/// The same for whatever outlives the place where it is counted.
+/// One user connection in the count of a proxy.
 #[derive(Debug)]
 pub(crate) struct CountedConnection(Arc<Traffic>);
 
@@ -54,16 +48,6 @@ impl CountedConnection {
 }
 
 impl Drop for CountedConnection {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// One user connection in the count of a proxy.
-#[derive(Debug)]
-pub(crate) struct OpenConnection<'a>(&'a Traffic);
-
-impl Drop for OpenConnection<'_> {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }

@@ -12,6 +12,7 @@ use tracing::{debug, trace};
 
 use crate::proxy::Proxy;
 use crate::sudp_bridge;
+use crate::traffic::Traffic;
 
 /// A user, and the address of ours that it connected to.
 pub(crate) struct UserConn {
@@ -29,7 +30,7 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, user: UserConn) {
     let datagrams = user.datagrams;
     let Some((user, service)) = Box::pin(join(&proxy, user)).await else { return };
     let options = RelayOptions { half_close_timeout: proxy.core.settings.half_close_timeout };
-    let open = proxy.traffic.open_connection();
+    let open = Traffic::count_connection(&proxy.traffic);
     if let Some(datagrams) = datagrams {
         let bridge = Box::pin(sudp_bridge::bridge(&proxy, (user, datagrams), (service, proxy.datagrams)));
         tokio::select! {

@@ -289,7 +289,7 @@ impl fmt::Debug for Forwarder {
 mod tests {
     use frp_proto::udp::UserText;
 
-    use super::*;
+    use super::{super::datagram_channel, *};
 
     #[tokio::test]
     async fn replies_that_could_not_be_written_are_not_counted() {

@@ -173,6 +173,7 @@ mod tests {
             activity: Arc::new(Activity::new(Duration::from_secs(1))),
             user,
             outlet: Arc::clone(&outlet),
+            framing: Framing::V1,
             packet_size: 1500,
         };
         let mut waiting = 0;

@@ -127,27 +127,14 @@ async fn peek(stream: &mut Stream) -> Result<(ClientHello, Bytes), PeekError> {
 #[cfg(test)]
 mod tests {
     use frp_proto::limits::MAX_CLIENT_HELLO;
-    use tokio::io::AsyncWriteExt;
-    use tokio::time::Instant;
 
     use super::*;
-
-    async fn serve(send: &[u8]) -> (Vec<u8>, std::time::Duration) {
-        let core = Core::for_tests();
-        let (mut ours, theirs) = tokio::io::duplex(MAX_PEEK * 2);
-        ours.write_all(send).await.unwrap();
-        let start = Instant::now();
-        assert!(route(&core, Stream::boxed(theirs)).await.is_none());
-        let lasted = start.elapsed();
-        let mut answer = Vec::new();
-        ours.read_to_end(&mut answer).await.unwrap();
-        (answer, lasted)
-    }
+    use crate::vhost::turned_away;
 
     #[tokio::test(start_paused = true)]
     async fn who_says_too_little_is_closed_in_silence_after_the_deadline() {
         for start in [&b""[..], &[0x16, 3], &[0x16, 3, 1, 0, 9, 1, 0, 0]] {
-            assert_eq!(serve(start).await, (Vec::new(), PEEK_TIMEOUT));
+            assert_eq!(turned_away(route, start).await, (Vec::new(), PEEK_TIMEOUT));
         }
     }
 
@@ -159,7 +146,7 @@ mod tests {
             .chain(std::iter::repeat_n(0, MAX_CLIENT_HELLO / 2))
             .flat_map(|byte| [0x16, 3, 1, 0, 1, byte])
             .collect();
-        let (answer, lasted) = serve(&in_records_of_one).await;
+        let (answer, lasted) = turned_away(route, &in_records_of_one).await;
         assert!(answer.is_empty() && lasted.is_zero());
     }
 }

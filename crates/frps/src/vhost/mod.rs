@@ -25,3 +25,22 @@ pub(crate) use self::stream_hosts::{HostError, HostPlace, HostTerms, StreamHosts
 /// From accept to the end of what says where a user of https or tcpmux wants to go. Upstream `server/service.go`,
 /// `vhostReadWriteTimeout`.
 pub(crate) const PEEK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is said to a user that sends `send` and whom `route` turns away, and how long that takes.
+#[cfg(test)]
+async fn turned_away<T>(
+    route: impl AsyncFnOnce(&crate::core::Core, frp_stream::Stream) -> Option<T>,
+    send: &[u8],
+) -> (Vec<u8>, Duration) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let core = crate::core::Core::for_tests();
+    let (mut ours, theirs) = tokio::io::duplex(frp_proto::limits::MAX_PEEK * 2);
+    ours.write_all(send).await.unwrap();
+    let start = tokio::time::Instant::now();
+    assert!(route(&core, frp_stream::Stream::boxed(theirs)).await.is_none());
+    let lasted = start.elapsed();
+    let mut answer = Vec::new();
+    ours.read_to_end(&mut answer).await.unwrap();
+    (answer, lasted)
+}

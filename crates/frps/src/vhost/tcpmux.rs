@@ -185,32 +185,20 @@ fn host_of(target: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt;
-
     use super::*;
-
-    async fn serve(send: &[u8]) -> (Vec<u8>, std::time::Duration) {
-        let core = Core::for_tests();
-        let (mut ours, theirs) = tokio::io::duplex(MAX_PEEK * 2);
-        ours.write_all(send).await.unwrap();
-        let start = Instant::now();
-        assert!(route(&core, Stream::boxed(theirs)).await.is_none());
-        let lasted = start.elapsed();
-        let mut answer = Vec::new();
-        ours.read_to_end(&mut answer).await.unwrap();
-        (answer, lasted)
-    }
+    use crate::vhost::turned_away;
 
     #[tokio::test(start_paused = true)]
     async fn who_says_too_little_is_closed_in_silence_after_the_deadline() {
         for start in ["", "CONNECT plain.test:80 HT", "CONNECT a HTTP/1.1\r\nHost: a\r\n"] {
-            assert_eq!(serve(start.as_bytes()).await, (Vec::new(), PEEK_TIMEOUT));
+            assert_eq!(turned_away(route, start.as_bytes()).await, (Vec::new(), PEEK_TIMEOUT));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_takes_too_much_room_is_closed_in_silence() {
-        let (answer, lasted) = serve(&[b"CONNECT a HTTP/1.1\r\nX: ", &[b'h'; MAX_PEEK][..]].concat()).await;
+        let (answer, lasted) =
+            turned_away(route, &[b"CONNECT a HTTP/1.1\r\nX: ", &[b'h'; MAX_PEEK][..]].concat()).await;
         assert!(answer.is_empty() && lasted.is_zero());
     }
 
