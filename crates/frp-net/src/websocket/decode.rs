@@ -156,14 +156,8 @@ impl Decoder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::frame;
     use super::*;
-
-    fn frame(opcode: Opcode, fin: bool, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
-        let (head, end) = Header { fin, opcode, mask, length: payload.len() as u64 }.encode();
-        let mut payload = payload.to_vec();
-        apply_mask(&mut payload, mask.unwrap_or_default());
-        [&head[..end], &payload].concat()
-    }
 
     /// The payload of pieces, one after the other.
     fn decode(decoder: &mut Decoder, pieces: &[&[u8]]) -> Vec<u8> {

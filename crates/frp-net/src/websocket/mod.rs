@@ -13,6 +13,8 @@ mod decode;
 mod frame;
 mod handshake;
 mod io;
+#[cfg(test)]
+mod tests;
 
 pub use decode::{Decoder, End};
 pub use frame::{FrameError, Header, MAX_CONTROL, MAX_HEADER, Opcode, apply_mask};

@@ -1,9 +1,11 @@
-//! What the original's client sent, byte for byte, to this server. See `tests/data/wire/README.md`.
+//! What the original's client sent, byte for byte, to this server. See the READMEs of `tests/data/wire` and
+//! `tests/data/websocket`.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use frp_config::value::PortsRange;
+use frp_net::websocket::{Decoder, Role, WebSocket};
 use frp_proto::crypto::key;
 use frp_proto::msg::{Login, Message, MessageKind, NewProxy};
 use frp_proto::v1;
@@ -17,8 +19,12 @@ use crate::support::*;
 const RECORDED_TOKEN: &str = "123";
 
 fn bytes(folder: &str, file: &str) -> Vec<u8> {
-    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/wire").join(folder);
-    std::fs::read(path.join(file)).unwrap()
+    data("wire", folder, file)
+}
+
+fn data(topic: &str, folder: &str, file: &str) -> Vec<u8> {
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data").join(topic);
+    std::fs::read(path.join(folder).join(file)).unwrap()
 }
 
 /// The first message, in clear, and what follows it.
@@ -32,6 +38,16 @@ async fn server(scopes: &[&str]) -> Frps {
     Frps::with(|config| {
         config.auth.token = RECORDED_TOKEN.into();
         config.auth.additional_scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        config.allow_ports = vec![PortsRange { single: 1, ..PortsRange::default() }];
+    })
+    .await
+}
+
+/// The same for mux sessions.
+async fn mux_server() -> Frps {
+    Frps::with(|config| {
+        config.auth.token = RECORDED_TOKEN.into();
+        config.transport.tcp_mux = Some(true);
         config.allow_ports = vec![PortsRange { single: 1, ..PortsRange::default() }];
     })
     .await
@@ -183,14 +199,14 @@ async fn a_recorded_visitor_and_a_recorded_owner_find_each_other() {
 
 #[tokio::test]
 async fn a_recorded_mux_session_gets_its_login_answered() {
-    let frps = Frps::with(|config| {
-        config.auth.token = RECORDED_TOKEN.into();
-        config.transport.tcp_mux = Some(true);
-        config.allow_ports = vec![PortsRange { single: 1, ..PortsRange::default() }];
-    })
-    .await;
+    let frps = mux_server().await;
     let mut stream = frps.connect().await;
     stream.write_all(&bytes("v1-mux", "1-client.bin")).await.unwrap();
+    assert!(logged_in_on_mux(&mut stream).await);
+}
+
+/// Whether the first message on the first stream of a mux session is the answer to a good login.
+async fn logged_in_on_mux(stream: &mut Stream) -> bool {
     // Frames of 12 bytes of header: version, type, flags, stream, length; only data (type 0) has a body.
     let mut of_control = Vec::new();
     let response = loop {
@@ -209,5 +225,64 @@ async fn a_recorded_mux_session_gets_its_login_answered() {
             break message;
         }
     };
-    assert!(matches!(response, Message::LoginResp(response) if response.error.is_empty()));
+    matches!(response, Message::LoginResp(response) if response.error.is_empty())
+}
+
+/// The head of a handshake of a recorded websocket, and the payload that `reader` gets behind it.
+fn upgraded(recorded: &[u8], reader: Role) -> (&[u8], Vec<u8>) {
+    let end = recorded.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+    let (head, frames) = recorded.split_at(end);
+    let mut payload = frames.to_vec();
+    let length = Decoder::new(reader).decode(&mut payload);
+    payload.truncate(length);
+    (head, payload)
+}
+
+/// Sends what the original's client sent over a websocket, and expects the handshake to be answered with the recorded
+/// bytes.
+async fn websocket(frps: &Frps, folder: &str, number: usize, sent: &[u8]) -> Stream {
+    let mut stream = frps.connect().await;
+    stream.write_all(sent).await.unwrap();
+    let recorded = data("websocket", folder, &format!("{number}-server.bin"));
+    let (head, _) = upgraded(&recorded, Role::Client);
+    let mut got = vec![0; head.len()];
+    soon(stream.read_exact(&mut got)).await.unwrap();
+    assert_eq!(String::from_utf8(got).unwrap().as_bytes(), head, "{folder}");
+    Stream::boxed(WebSocket::new(stream, Role::Client, None))
+}
+
+#[tokio::test]
+async fn a_recorded_websocket_carries_a_control_and_work_connections() {
+    let frps = server(&[]).await;
+    let sent = data("websocket", "plain", "1-client.bin");
+    let recorded = data("websocket", "plain", "1-server.bin");
+    let expected = recorded_answers(split(&upgraded(&recorded, Role::Client).1).1).await;
+    assert!(expected.len() > 1);
+    let mut stream = websocket(&frps, "plain", 1, &sent).await;
+    let Message::LoginResp(response) = soon(read_message(&mut stream)).await.unwrap() else { panic!() };
+    assert_eq!(response.error, "");
+    let (mut reader, _writer) = control_channel(stream, &key::derive(RECORDED_TOKEN.as_bytes()));
+    assert_eq!(answers(&mut reader, expected.len()).await, expected);
+
+    let frps = Frps::with(|config| config.auth.token = RECORDED_TOKEN.into()).await;
+    // It ends with a close frame of 8 bytes, when the user has gone.
+    let sent = data("websocket", "plain", "2-client.bin");
+    let sent = &sent[..sent.len() - 8];
+    let (_, payload) = upgraded(sent, Role::Server);
+    let Message::NewWorkConn(first) = split(&payload).0 else { panic!() };
+    let mut client = recorded_login(&frps, &first.run_id).await;
+    let port = client.start(tcp("echo", 0)).await;
+    let mut work = websocket(&frps, "plain", 2, sent).await;
+    let mut user = user(port).await;
+    say(&mut user, "hello").await;
+    assert_eq!(started(&mut work).await.proxy_name, "echo");
+    hear(&mut user, "hello").await;
+    hear(&mut work, "hello").await;
+}
+
+#[tokio::test]
+async fn a_recorded_websocket_with_a_mux_session_gets_its_login_answered() {
+    let frps = mux_server().await;
+    let mut stream = websocket(&frps, "mux", 1, &data("websocket", "mux", "1-client.bin")).await;
+    assert!(logged_in_on_mux(&mut stream).await);
 }
