@@ -7,7 +7,8 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`options`] | the command line |
-//! | [`mode`], [`row`] | the transport settings, and what is measured |
+//! | [`mode`], [`row`] | the tables and their transport settings, and what is measured |
+//! | [`line`] | bad lines between the programs |
 //! | [`subject`] | who is measured, one file per kind; a running tunnel |
 //! | [`child`], [`ports`], [`tools`] | processes with their CPU time and memory; ports; installed programs |
 //! | [`service`], [`load`] | what stands behind the tunnels, and what users do |
@@ -18,6 +19,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command that reports")]
 
 mod child;
+mod line;
 mod load;
 mod mode;
 mod options;
@@ -35,6 +37,7 @@ mod tools;
 use std::fs;
 
 use anyhow::{Context, Result, bail};
+use frp_test_support::way::{Outcome, Pair};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -48,7 +51,14 @@ const QUIET: f64 = 0.5;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let options = Options::parse();
+    let mut options = Options::parse();
+    options.modes.retain(|mode| match Pair::ours().outcome(mode.way()) {
+        Outcome::Serves => true,
+        Outcome::Refused(reason) | Outcome::Unsupported(reason) => {
+            eprintln!("left out: {}: {reason}", mode.slug());
+            false
+        }
+    });
     // A thousand connections have both their ends' sockets here.
     let files = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum })?;

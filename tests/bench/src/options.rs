@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use crate::mode::Mode;
+use crate::mode::{Mode, Table};
 use crate::row::Row;
 use crate::subject::Id;
 
@@ -48,6 +48,7 @@ impl Options {
             matches.get_one::<u32>(name).map_or(if smoke { short } else { usual }, |&given| given as usize)
         };
         let (modes, rows, peers) = (chosen("modes"), chosen("rows"), chosen("peers"));
+        let tables = chosen("table");
         Self {
             rounds: number("rounds", 5, 1).max(1),
             seconds: matches
@@ -56,8 +57,13 @@ impl Options {
                 .unwrap_or(if smoke { 0.1 } else { 3.0 })
                 .max(0.05),
             connections: number("connections", 1000, 100).max(1),
-            modes: pick(Mode::ALL, |mode| modes.is_empty() || modes.iter().any(|word| word == mode.slug())),
-            rows: pick(Row::ALL, |row| {
+            modes: pick(Mode::ALL, |mode| match modes.is_empty() {
+                // A mode that is named brings its table.
+                false => modes.iter().any(|word| word == mode.slug()),
+                true if tables.is_empty() => smoke || mode.table() == Table::Load,
+                true => tables.iter().any(|word| word == mode.table().slug()),
+            }),
+            rows: pick(Row::all(), |row| {
                 rows.is_empty() || rows.iter().any(|word| row.slug().starts_with(word))
             }),
             peers: pick(Id::ALL, |id| match id {
@@ -74,7 +80,7 @@ impl Options {
     }
 }
 
-fn pick<T: Copy, const N: usize>(all: [T; N], wanted: impl Fn(T) -> bool) -> Vec<T> {
+fn pick<T: Copy>(all: impl IntoIterator<Item = T>, wanted: impl Fn(T) -> bool) -> Vec<T> {
     all.into_iter().filter(|&item| wanted(item)).collect()
 }
 
@@ -95,8 +101,9 @@ fn command() -> Command {
         .arg(value("rounds", "N", "How often everything is measured [5]").value_parser(value_parser!(u32)))
         .arg(value("seconds", "S", "Length of one measurement of load [3]").value_parser(value_parser!(f64)))
         .arg(value("connections", "N", "Idle connections [1000]").value_parser(value_parser!(u32)))
+        .arg(list("table", "TABLE,...", "Only these: load (frp over TCP beside every peer), transports (frp over each transport, also over bad lines) [load; with --smoke both]").value_parser(PossibleValuesParser::new(Table::ALL.map(Table::slug))))
         .arg(list("modes", "MODE,...", "Only these").value_parser(PossibleValuesParser::new(Mode::ALL.map(Mode::slug))))
-        .arg(list("rows", "ROW,...", "Only rows that begin so: bulk, cpu, request, connection, idle, start, vhost, https, udp"))
+        .arg(list("rows", "ROW,...", "Only rows that begin so: bulk, cpu, request, connection, idle, start, vhost, https, udp, line"))
         .arg(list("peers", "PEER,...", "Only these beside ours").value_parser(PossibleValuesParser::new(Id::ALL.map(Id::slug))))
         .arg(value("log-level", "LEVEL", "log.level of frp, ours and the original's [warn]"))
         .arg(flag("builtin", "The built-in load even where iperf3 and wrk are installed"))
@@ -121,8 +128,8 @@ mod tests {
     fn everything_by_default() {
         let options = parse("");
         assert_eq!((options.rounds, options.connections), (5, 1000));
-        assert_eq!(options.modes, Mode::ALL);
-        assert_eq!(options.rows, Row::ALL);
+        assert_eq!(options.modes, [Mode::Plain, Mode::Mux, Mode::Default, Mode::Encrypted]);
+        assert_eq!(options.rows, Row::all());
         assert_eq!(options.peers, Id::ALL);
     }
 
@@ -134,6 +141,15 @@ mod tests {
         assert_eq!(options.peers, [Id::Ours, Id::Again, Id::Haproxy]);
         assert_eq!(options.rounds, 2);
         assert!(command().try_get_matches_from(["frp-bench", "--modes", "quick"]).is_err());
+    }
+
+    #[test]
+    fn a_table_chooses_modes_and_a_mode_its_table() {
+        let options = parse("--table transports");
+        assert_eq!((options.modes.first(), options.modes.len()), (Some(&Mode::Tcp), 7));
+        assert_eq!(parse("--modes kcp,mux").modes, [Mode::Mux, Mode::Kcp]);
+        assert_eq!(parse("--table load,transports").modes, Mode::ALL);
+        assert_eq!(parse("--smoke").modes, Mode::ALL);
     }
 
     #[test]

@@ -6,13 +6,14 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::sleep;
 
+use crate::line::Line;
 use crate::load::Tools;
 use crate::mode::Mode;
 use crate::options::Options;
 use crate::ports;
 use crate::results::Results;
 use crate::service::Services;
-use crate::step::{Bench, PHASES, Step};
+use crate::step::{Bench, Phase, Step};
 use crate::subject::{Id, Ready, Running, Subject};
 
 /// Between two steps, for what the one before left on its way.
@@ -47,16 +48,11 @@ impl<'a> Rounds<'a> {
         eprintln!("takes about {:.0} min", (self.estimate() / 60.0).ceil());
         for &mode in &self.options.modes {
             for round in 0..self.options.rounds {
-                for (ready, steps) in PHASES {
-                    let mut field: Vec<&Subject> = self.field(mode, ready).collect();
+                for phase in self.phases(mode) {
+                    let mut field: Vec<&Subject> = self.field(mode, phase.ready).collect();
                     let first = round % field.len().max(1);
                     field.rotate_left(first);
-                    let steps =
-                        steps.iter().copied().filter(|&step| self.wanted(step) && step.taken_in(mode));
-                    let steps: Vec<Step> = steps.collect();
-                    if !steps.is_empty() {
-                        self.phase(mode, round, &field, ready, &steps).await;
-                    }
+                    self.phase(mode, round, &field, &phase).await;
                 }
             }
         }
@@ -68,44 +64,63 @@ impl<'a> Rounds<'a> {
         self.subjects.iter().filter(move |subject| subject.id.runs_in(mode) && subject.id.can(ready))
     }
 
-    fn wanted(&self, step: Step) -> bool {
-        step.rows().iter().any(|row| self.options.rows.contains(row))
+    /// The phases of a mode with the steps that were chosen. A smoke run takes the shortest lines only.
+    fn phases(&self, mode: Mode) -> Vec<Phase> {
+        let short = |line: Line| line.round_trip == Line::ALL[0].round_trip;
+        let mut phases = Phase::all(mode);
+        phases.retain(|phase| !self.options.smoke || phase.line.is_none_or(short));
+        for phase in &mut phases {
+            phase.steps.retain(|step| step.rows().iter().any(|row| self.options.rows.contains(row)));
+        }
+        phases.retain(|phase| !phase.steps.is_empty());
+        phases
+    }
+
+    /// How long one measurement of load takes.
+    fn seconds(&self, line: Option<Line>) -> f64 {
+        match line {
+            Some(line) if !self.options.smoke => line.seconds(self.options.seconds),
+            _ => self.options.seconds,
+        }
     }
 
     /// How many seconds all rounds take, or a little less.
     fn estimate(&self) -> f64 {
-        let takes = |step: Step| {
-            0.2 + if matches!(step, Step::Start | Step::Idle) { 1.0 } else { self.options.seconds }
+        let phase = |mode: Mode, phase: Phase| {
+            let takes = |step: &Step| match step {
+                Step::Start | Step::Idle => 1.2,
+                _ => 0.2 + self.seconds(phase.line),
+            };
+            // Over a line it takes some round trips to log in.
+            let start = phase.line.map_or(0.0, |line| f64::from(line.round_trip) * 6e-3);
+            let steps: f64 = phase.steps.iter().map(takes).sum();
+            (start + steps) * self.field(mode, phase.ready).count() as f64
         };
-        let phases = |mode: Mode| {
-            PHASES.iter().map(move |(ready, steps)| {
-                let steps = steps.iter().copied().filter(|&step| self.wanted(step) && step.taken_in(mode));
-                steps.map(takes).sum::<f64>() * self.field(mode, *ready).count() as f64
-            })
-        };
-        let round: f64 = self.options.modes.iter().copied().flat_map(phases).sum();
+        let modes = self.options.modes.iter();
+        let round: f64 =
+            modes.flat_map(|&mode| self.phases(mode).into_iter().map(move |of_it| phase(mode, of_it))).sum();
         round * self.options.rounds as f64
     }
 
-    async fn phase(&mut self, mode: Mode, round: usize, field: &[&Subject], ready: Ready, steps: &[Step]) {
+    async fn phase(&mut self, mode: Mode, round: usize, field: &[&Subject], phase: &Phase) {
         self.iperf3 = ports::free();
         let mut tunnels: Vec<(Id, Running)> = Vec::with_capacity(field.len());
         for subject in field {
-            let service = self.service(mode, subject.id, ready);
-            let mut started = subject.start(mode, service, ready, &self.options.log).await;
+            let service = self.service(mode, subject.id, phase);
+            let mut started = subject.start(mode, service, phase, &self.options.log).await;
             if started.is_err() {
                 // A port that was free may have been taken before the program came to it.
-                started = subject.start(mode, service, ready, &self.options.log).await;
+                started = subject.start(mode, service, phase, &self.options.log).await;
             }
             match started {
                 Ok(tunnel) => tunnels.push((subject.id, tunnel)),
                 Err(error) => self.failed(mode, subject.id, &format!("{error:#}")),
             }
         }
-        for &step in steps {
+        for &step in &phase.steps {
             for (id, tunnel) in &tunnels {
                 sleep(PAUSE).await;
-                self.measure(mode, round, *id, ready, step, tunnel).await;
+                self.measure(mode, round, *id, phase, step, tunnel).await;
             }
         }
     }
@@ -115,15 +130,15 @@ impl<'a> Rounds<'a> {
         mode: Mode,
         round: usize,
         id: Id,
-        ready: Ready,
+        phase: &Phase,
         step: Step,
         tunnel: &Running,
     ) {
         let bench = Bench {
             services: &self.services,
-            tools: self.tools(mode, id),
-            service: self.service(mode, id, ready),
-            seconds: self.options.seconds,
+            tools: self.tools(mode, id, phase),
+            service: self.service(mode, id, phase),
+            seconds: self.seconds(phase.line),
             connections: self.options.connections,
         };
         match step.run(&bench, tunnel).await {
@@ -158,18 +173,20 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// The load for a subject. A smoke run tries the installed programs once and is quick with all others.
-    fn tools(&self, mode: Mode, id: Id) -> &Tools {
-        if self.options.smoke && (mode, id) != (Mode::Plain, Id::Ours) { &self.own_load } else { self.tools }
+    /// The load for a subject. A smoke run tries the installed programs once and is quick with all others; over a line
+    /// only our own knows when something has arrived.
+    fn tools(&self, mode: Mode, id: Id, phase: &Phase) -> &Tools {
+        let once = self.options.smoke && (mode, id) != (Mode::Plain, Id::Ours);
+        if once || phase.line.is_some() { &self.own_load } else { self.tools }
     }
 
     /// The port that the subject's tunnel leads to.
-    fn service(&self, mode: Mode, id: Id, ready: Ready) -> u16 {
-        match ready {
+    fn service(&self, mode: Mode, id: Id, phase: &Phase) -> u16 {
+        match phase.ready {
             Ready::Answers | Ready::Serves => self.services.http,
             Ready::Handshakes => self.services.tls,
             Ready::Returns => self.services.datagrams,
-            Ready::Listens if self.tools(mode, id).iperf3.is_some() => self.iperf3,
+            Ready::Listens if self.tools(mode, id, phase).iperf3.is_some() => self.iperf3,
             Ready::Listens => self.services.bulk,
         }
     }

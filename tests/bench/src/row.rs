@@ -1,5 +1,7 @@
 //! The rows of the table: what is measured, in which unit, and which way is better.
 
+use crate::line::Line;
+
 /// One figure of one subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Row {
@@ -33,11 +35,19 @@ pub(crate) enum Row {
     VhostConnectionCpu,
     Handshakes,
     HandshakeCpu,
+    LineUp(Line),
+    LineDown(Line),
 }
 
 impl Row {
     /// Every row, in the order of the report.
-    pub(crate) const ALL: [Self; 30] = [
+    pub(crate) fn all() -> Vec<Self> {
+        let over_lines = Line::ALL.into_iter().flat_map(|line| [Self::LineUp(line), Self::LineDown(line)]);
+        Self::ON_LOOPBACK.into_iter().chain(over_lines).collect()
+    }
+
+    /// Those that are measured without a bad line.
+    const ON_LOOPBACK: [Self; 30] = [
         Self::BulkUp,
         Self::BulkDown,
         Self::BulkEight,
@@ -112,6 +122,8 @@ impl Row {
             Self::VhostConnectionCpu => ("vhost-connection-cpu", "http vhost CPU µs per new connection"),
             Self::Handshakes => ("https-handshakes", "https vhost handshakes/s"),
             Self::HandshakeCpu => ("https-handshake-cpu", "https vhost CPU µs per handshake"),
+            Self::LineUp(Line { texts: [up, _], .. }) => up,
+            Self::LineDown(Line { texts: [_, down], .. }) => down,
         }
     }
 
@@ -128,6 +140,8 @@ impl Row {
                 | Self::VhostConnections
                 | Self::Handshakes
                 | Self::Datagrams
+                | Self::LineUp(_)
+                | Self::LineDown(_)
         )
     }
 
@@ -146,6 +160,8 @@ impl Row {
             Self::RequestCpu
             | Self::VhostRequestCpu
             | Self::DatagramCpu
+            | Self::LineUp(_)
+            | Self::LineDown(_)
             | Self::IdleConnection
             | Self::IdleMemory
             | Self::Start => {

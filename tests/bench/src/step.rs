@@ -2,12 +2,13 @@
 
 use anyhow::{Context, Result};
 
+use crate::line::Line;
 use crate::load::datagrams::{self, Delivery, Offer};
 use crate::load::{
     Exchanges, Flow, Tools, Transfer, beside, bulk, connections, handshakes, idle, iperf3, requests, vhost,
     wrk,
 };
-use crate::mode::Mode;
+use crate::mode::{Mode, Table};
 use crate::row::Row;
 use crate::service::Services;
 use crate::subject::{Ready, Running};
@@ -25,11 +26,42 @@ pub(crate) enum Step {
     VhostConnections,
     Handshakes,
     Datagrams(Offer),
+    /// Bulk over a bad line, one stream.
+    Line(Line, Flow),
 }
 
-/// Steps that share a tunnel, in order: memory is looked at while the programs are fresh, and bulk, virtual hosts and
+/// Steps that share a tunnel, in order.
+#[derive(Debug, Clone)]
+pub(crate) struct Phase {
+    pub(crate) ready: Ready,
+    /// What is between the programs of the tunnel.
+    pub(crate) line: Option<Line>,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Phase {
+    /// All of a mode, in order.
+    pub(crate) fn all(mode: Mode) -> Vec<Self> {
+        let lines = Line::ALL.into_iter().map(|line| {
+            let steps = [false, true].map(|down| Step::Line(line, Flow { down, streams: 1 }));
+            (Ready::Listens, Some(line), steps.to_vec())
+        });
+        PHASES
+            .into_iter()
+            .map(|(ready, steps)| (ready, None, steps.to_vec()))
+            .chain(lines)
+            .map(|(ready, line, steps)| {
+                let steps = steps.into_iter().filter(|step| step.taken_in(mode)).collect();
+                Self { ready, line, steps }
+            })
+            .filter(|phase| !phase.steps.is_empty())
+            .collect()
+    }
+}
+
+/// Those without a bad line: memory is looked at while the programs are fresh, and bulk, virtual hosts and
 /// datagrams get programs of their own.
-pub(crate) const PHASES: [(Ready, &[Step]); 5] = [
+const PHASES: [(Ready, &[Step]); 5] = [
     (Ready::Answers, &[Step::Start, Step::Idle, Step::Requests, Step::Beside, Step::Connections]),
     (
         Ready::Listens,
@@ -68,8 +100,11 @@ pub(crate) struct Figures {
 
 impl Step {
     /// The rows that it gives.
-    pub(crate) fn rows(self) -> &'static [Row] {
-        match self {
+    pub(crate) fn rows(self) -> Vec<Row> {
+        let rows: &[Row] = match self {
+            Self::Line(line, flow) => {
+                return vec![if flow.down { Row::LineDown(line) } else { Row::LineUp(line) }];
+            }
             Self::Start => &[Row::Start, Row::IdleMemory],
             Self::Idle => &[Row::IdleConnection],
             Self::Requests => &[Row::Requests, Row::RequestP50, Row::RequestP99, Row::RequestCpu],
@@ -87,13 +122,19 @@ impl Step {
             Self::Datagrams(Offer::PerSecond(_)) => {
                 &[Row::DatagramLoss, Row::DatagramP50, Row::DatagramP99, Row::DatagramCpu]
             }
-        }
+        };
+        rows.to_vec()
     }
 
-    /// Whether it is taken in `mode`: what virtual hosts cost is looked at in the default one.
-    pub(crate) fn taken_in(self, mode: Mode) -> bool {
-        let hosts = matches!(self, Self::VhostRequests | Self::VhostConnections | Self::Handshakes);
-        !hosts || mode == Mode::Default
+    /// Whether it is taken in `mode`: what virtual hosts cost is looked at in the default one, and of other transports
+    /// than TCP what they carry.
+    fn taken_in(self, mode: Mode) -> bool {
+        match self {
+            Self::Line(line, _) => line.taken_in(mode),
+            Self::Requests | Self::Bulk(Flow { streams: 1, .. }) => true,
+            Self::VhostRequests | Self::VhostConnections | Self::Handshakes => mode == Mode::Default,
+            _ => mode.table() == Table::Load,
+        }
     }
 
     /// Measures. A tunnel without programs has no CPU time, no memory and no start.
@@ -131,6 +172,11 @@ impl Step {
                     None => bulk::run(bench.services, public, flow, bench.seconds).await?,
                 };
                 Ok(self.transfer(done, tunnel, tunnel.cpu()? - before))
+            }
+            Self::Line(_, flow) => {
+                let done = bulk::run(bench.services, tunnel.public, flow, bench.seconds).await?;
+                let rate = done.bytes * 8.0 / done.seconds / 1e6;
+                Ok(Figures { rows: self.rows().into_iter().map(|row| (row, rate)).collect(), failed: 0 })
             }
             Self::VhostRequests => {
                 let before = tunnel.cpu()?;
@@ -195,7 +241,7 @@ impl Step {
     fn transfer(self, done: Transfer, tunnel: &Running, cpu: f64) -> Figures {
         let values = [done.bytes * 8.0 / done.seconds / 1e9, cpu / (done.bytes / 1e9)];
         let count = if tunnel.has_programs() { 2 } else { 1 };
-        Figures { rows: self.rows().iter().copied().zip(values).take(count).collect(), failed: 0 }
+        Figures { rows: self.rows().into_iter().zip(values).take(count).collect(), failed: 0 }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What we want to reach, and whether a run reached it.
 
-use crate::mode::Mode;
+use crate::line::{Line, RATE};
+use crate::mode::{Mode, Table};
 use crate::results::Results;
 use crate::row::Row;
 use crate::subject::Id;
@@ -9,8 +10,29 @@ use crate::subject::Id;
 #[derive(Debug)]
 pub(crate) struct Target {
     modes: &'static [Mode],
-    rows: &'static [Row],
+    rows: Rows,
     bound: Bound,
+}
+
+/// The rows of a target.
+#[derive(Debug, Clone, Copy)]
+enum Rows {
+    These(&'static [Row]),
+    /// Bulk over every line with this round trip.
+    Lines(u32),
+}
+
+impl Rows {
+    fn list(self) -> Vec<Row> {
+        match self {
+            Self::These(rows) => rows.to_vec(),
+            Self::Lines(round_trip) => Line::ALL
+                .into_iter()
+                .filter(|line| line.round_trip == round_trip)
+                .flat_map(|line| [Row::LineUp(line), Row::LineDown(line)])
+                .collect(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -68,11 +90,23 @@ const ALL: &[Target] = &[
     target(&[Mode::Default], &[Row::VhostRequests], Bound::AtLeast(5.0, Id::Original)),
     target(&[Mode::Default], &[Row::VhostConnections], Bound::AtLeast(3.0, Id::Original)),
     target(&[Mode::Default], &[Row::HandshakeCpu], Bound::AtMost(0.33, Id::Original)),
-    target(&Mode::ALL, &[Row::IdleMemory], Bound::AtMost(0.2, Id::Original)),
+    target(LOAD, &[Row::IdleMemory], Bound::AtMost(0.2, Id::Original)),
+    target(&[Mode::Kcp, Mode::Quic], ONE_STREAM, Bound::AtLeast(2.0, Id::Original)),
+    target(&[Mode::Websocket, Mode::V2], ONE_STREAM, Bound::AtLeast(2.5, Id::Original)),
+    Target { modes: LINES, rows: Rows::Lines(20), bound: Bound::AtLeast(1.0, Id::Original) },
+    Target { modes: LINES, rows: Rows::Lines(100), bound: Bound::AtLeast(1.5, Id::Original) },
+    Target { modes: LINES, rows: Rows::Lines(300), bound: Bound::AtLeast(1.0, Id::Original) },
 ];
 
+const LOAD: &[Mode] = &[Mode::Plain, Mode::Mux, Mode::Default, Mode::Encrypted];
+const LINES: &[Mode] = &[Mode::Tcp, Mode::Websocket, Mode::Kcp, Mode::Quic];
+const ONE_STREAM: &[Row] = &[Row::BulkUp, Row::BulkDown];
+
+/// A line that carries this share of its rate is full: nobody can be faster, however slow the other is.
+const FULL: f64 = 0.9;
+
 const fn target(modes: &'static [Mode], rows: &'static [Row], bound: Bound) -> Target {
-    Target { modes, rows, bound }
+    Target { modes, rows: Rows::These(rows), bound }
 }
 
 /// The outcome of every target that the run has figures for, mode by mode.
@@ -81,7 +115,8 @@ pub(crate) fn outcomes(results: &Results) -> Vec<Outcome> {
         .iter()
         .flat_map(|target| {
             target.modes.iter().flat_map(move |&mode| {
-                target.rows.iter().filter_map(move |&row| outcome(results, mode, row, target.bound))
+                let rows = target.rows.list().into_iter();
+                rows.filter_map(move |row| outcome(results, mode, row, target.bound))
             })
         })
         .collect();
@@ -108,9 +143,23 @@ fn outcome(results: &Results, mode: Mode, row: Row, bound: Bound) -> Option<Outc
     let met = match shortfall {
         shortfall if shortfall <= 1.0 => "met",
         shortfall if shortfall <= noise => "met within the noise",
+        _ if fills_the_line(results, mode, row) => "the line is full",
         _ => "missed",
     };
     Some(Outcome { mode, row, wanted, got, met })
+}
+
+/// What is wanted in a row, and whether it was reached, for the last column of a table. Only the table of transports has
+/// one.
+pub(crate) fn beside(results: &Results, mode: Mode, row: Row) -> Option<String> {
+    let outcomes = if mode.table() == Table::Transports { outcomes(results) } else { Vec::new() };
+    let outcome = outcomes.into_iter().find(|outcome| (outcome.mode, outcome.row) == (mode, row))?;
+    Some(format!("{}: {}", outcome.wanted, outcome.met))
+}
+
+fn fills_the_line(results: &Results, mode: Mode, row: Row) -> bool {
+    matches!(row, Row::LineUp(_) | Row::LineDown(_))
+        && results.median(mode, row, Id::Ours).is_some_and(|rate| rate * 1e6 >= FULL * RATE as f64)
 }
 
 #[cfg(test)]
@@ -129,6 +178,21 @@ mod tests {
             let outcomes = outcomes(&results);
             assert_eq!(outcomes.len(), 1, "only what was measured");
             assert_eq!(outcomes[0].met, met, "{ours} {again}");
+        }
+    }
+
+    #[test]
+    fn who_fills_the_line_cannot_be_faster() {
+        let row = Row::LineUp(Line::ALL[3]);
+        for (ours, theirs, met) in
+            [(190.0, 185.0, "the line is full"), (60.0, 50.0, "missed"), (60.0, 30.0, "met")]
+        {
+            let mut results = Results::default();
+            results.add(Mode::Quic, row, Id::Ours, 0, ours);
+            results.add(Mode::Quic, row, Id::Original, 0, theirs);
+            assert_eq!(outcomes(&results)[0].met, met);
+            let beside = beside(&results, Mode::Quic, row).unwrap();
+            assert_eq!(beside, format!("≥ 1.5 × original: {met}"));
         }
     }
 

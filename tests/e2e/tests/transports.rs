@@ -61,7 +61,7 @@ fn trial(
 
 /// A test that the server refuses the client on a way of [`Outcome::Refused`].
 fn refusal(pair: &Pair, way: Way, reason: &str) -> Trial {
-    let (pair, name) = (pair.clone(), format!("{}/{way}/refused ({reason})", pair.name()));
+    let (pair, name) = (pair.clone(), format!("{}/{way}/refused: {reason}", pair.name()));
     Trial::ignorable_test(name, move || match pair.present() {
         Ok(()) => run(refused(pair, way)),
         Err(reason) => Ok(Completion::ignored_with(reason)),

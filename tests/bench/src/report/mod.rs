@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 pub(crate) use self::facts::{Facts, load_average};
 use self::table::Table;
-use crate::mode::Mode;
+use crate::mode::{Mode, Table as Kind};
 use crate::options::Options;
 use crate::results::{Results, Verdict};
 use crate::row::Row;
@@ -21,9 +21,14 @@ use crate::targets;
 /// The heading that a results section begins with.
 const HEADING: &str = "## Results";
 
+/// The same of a run that measured transports alone, which has a section of its own.
+const TRANSPORTS: &str = "## Results over transports";
+
 /// The whole section.
 pub(crate) fn render(facts: &Facts, options: &Options, subjects: &[Subject], results: &Results) -> String {
-    let mut text = format!("{HEADING}\n\n{}\n", facts.render(options, subjects));
+    let transports = options.modes.iter().all(|mode| mode.table() == Kind::Transports);
+    let heading = if transports { TRANSPORTS } else { HEADING };
+    let mut text = format!("{heading}\n\n{}\n", facts.render(options, subjects));
     for &mode in &options.modes {
         let table = of_mode(mode, options, subjects, results);
         if !table.is_empty() {
@@ -66,19 +71,29 @@ pub(crate) fn put_into(path: &Path, section: &str) -> Result<()> {
     fs::write(path, replaced(&old, section)).with_context(|| format!("write {}", path.display()))
 }
 
+/// `old` with `section` in place of the one with its heading, which ends where the next begins.
 fn replaced(old: &str, section: &str) -> String {
-    let kept = if old.starts_with(HEADING) {
-        ""
+    let heading = section.lines().next().unwrap_or_default();
+    let begin = if old.starts_with(&format!("{heading}\n")) {
+        Some(0)
     } else {
-        old.find(&format!("\n{HEADING}\n")).map_or(old, |at| old.get(..at).unwrap_or(old)).trim_end()
+        old.find(&format!("\n{heading}\n")).map(|at| at + 1)
     };
-    if kept.is_empty() { section.to_owned() } else { format!("{kept}\n\n{section}") }
+    let (before, after) = old.split_at(begin.unwrap_or(old.len()));
+    let after = after.get(1..).and_then(|rest| rest.find("\n## ").and_then(|at| rest.get(at + 1..)));
+    let parts = [before.trim_end(), section.trim_end(), after.unwrap_or_default().trim_end()];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    format!("{}\n", parts.join("\n\n"))
 }
 
 fn of_mode(mode: Mode, options: &Options, subjects: &[Subject], results: &Results) -> Table {
     let field: Vec<Id> = subjects.iter().map(|subject| subject.id).filter(|id| id.runs_in(mode)).collect();
     let mut head = vec![""];
     head.extend(field.iter().map(|id| id.title()));
+    let targets = mode.table() == Kind::Transports && !options.smoke;
+    if targets {
+        head.push("target");
+    }
     let mut table = Table::new(&head);
     for &row in &options.rows {
         if field.iter().all(|&id| results.median(mode, row, id).is_none()) {
@@ -86,6 +101,9 @@ fn of_mode(mode: Mode, options: &Options, subjects: &[Subject], results: &Result
         }
         let mut cells = vec![row.title().to_owned()];
         cells.extend(field.iter().map(|&id| cell(results, mode, row, id)));
+        if targets {
+            cells.push(targets::beside(results, mode, row).unwrap_or_default());
+        }
         table.push(cells);
     }
     table
@@ -122,6 +140,10 @@ mod tests {
         assert_eq!(replaced("# Performance\n", "## Results\n"), "# Performance\n\n## Results\n");
         assert_eq!(replaced("## Results\n\nold\n", "## Results\n"), "## Results\n");
         assert_eq!(replaced("", "## Results\n"), "## Results\n");
+        let two = "# P\n\n## Results over transports\n\nold\n\n## Results\n\n### a\n";
+        let mended = replaced(two, "## Results over transports\n\nnew\n");
+        assert_eq!(mended, "# P\n\n## Results over transports\n\nnew\n\n## Results\n\n### a\n");
+        assert_eq!(replaced(two, "## Results\n\nnew\n"), two.replace("### a", "new"));
     }
 
     #[test]

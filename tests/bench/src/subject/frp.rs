@@ -6,15 +6,23 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use frp_test_support::programs::{Maker, Role};
+use frp_test_support::way::{Outcome, Pair, Transport, Way, Wire};
 
 use super::{Ends, Plan, Ready, loopback, write};
 use crate::child::Launch;
 use crate::load::{handshakes, vhost};
 use crate::mode::Mode;
-use crate::{ports, tools};
+use crate::tools;
 
 /// The variable that names the folder of the original's releases.
 const REFERENCE: &str = "FRP_REF";
+
+/// Where the server listens for clients, and where its client comes to it: there, or at the line between them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Doors {
+    pub(super) server: u16,
+    pub(super) client: u16,
+}
 
 /// Both programs.
 #[derive(Debug)]
@@ -52,14 +60,22 @@ impl Frp {
         folder: &Path,
         mode: Mode,
         ends: Ends,
+        doors: Doors,
         ready: Ready,
         log: &str,
     ) -> Result<Plan> {
-        let port = ports::free();
+        let Way { transport, wire, tls, mux } = mode.way();
+        let port = doors.server;
         let common = format!(
-            "auth.token = \"bench\"\ntransport.tcpMux = {}\nlog.level = \"{log}\"\nlog.disablePrintColor = true\n",
-            mode.mux()
+            "auth.token = \"bench\"\ntransport.tcpMux = {mux}\nlog.level = \"{log}\"\nlog.disablePrintColor = true\n"
         );
+        let extra = match transport {
+            Transport::Kcp => format!("kcpBindPort = {port}\n"),
+            Transport::Quic => format!("quicBindPort = {port}\n"),
+            Transport::Tcp | Transport::Websocket | Transport::Wss => String::new(),
+        };
+        // Older releases do not know the key.
+        let version = if wire == Wire::V2 { "transport.wireProtocol = \"v2\"\n" } else { "" };
         let public = ends.public;
         let host = |host| format!("customDomains = [\"{host}\"]");
         let (door, kind, place) = match ready {
@@ -68,12 +84,14 @@ impl Frp {
             Ready::Serves => (format!("vhostHTTPPort = {public}\n"), "http", host(vhost::HOST)),
             Ready::Handshakes => (format!("vhostHTTPSPort = {public}\n"), "https", host(handshakes::HOST)),
         };
-        let server = format!("bindAddr = \"127.0.0.1\"\nbindPort = {port}\n{door}{common}");
+        let server = format!("bindAddr = \"127.0.0.1\"\nbindPort = {port}\n{extra}{door}{common}");
         let client = format!(
-            "serverAddr = \"127.0.0.1\"\nserverPort = {port}\n{common}transport.tls.enable = {}\n\n\
+            "serverAddr = \"127.0.0.1\"\nserverPort = {}\n{common}transport.protocol = \"{}\"\n{version}\
+             transport.tls.enable = {tls}\n\n\
              [[proxies]]\nname = \"bench\"\ntype = \"{kind}\"\nlocalIP = \"127.0.0.1\"\nlocalPort = {}\n\
              {place}\ntransport.useEncryption = {}\ntransport.useCompression = {}\n",
-            mode.tls(),
+            doors.client,
+            transport.name(),
             ends.service,
             mode.layered(),
             mode.layered()
@@ -84,6 +102,13 @@ impl Frp {
             second: Launch::new(&self.frpc, &["-c", &write(folder, "frpc.toml", &client)?]),
         })
     }
+}
+
+/// Whether the newest release of the original goes that way with itself.
+pub(super) fn original_goes(way: Way) -> bool {
+    // What is no release number counts as the newest.
+    let newest = || Maker::Original("newest".to_owned());
+    Pair { frps: newest(), frpc: newest() }.outcome(way) == Outcome::Serves
 }
 
 /// The numbers of a release folder's name, `vX.Y.Z`.

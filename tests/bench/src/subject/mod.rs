@@ -12,12 +12,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use frp_test_support::impairment::Impairment;
 use tokio::time::Instant;
 
 pub(crate) use self::running::{Ready, Running};
 use crate::child::Launch;
 use crate::mode::Mode;
 use crate::ports;
+use crate::step::Phase;
 
 /// Who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,7 +86,9 @@ impl Id {
     /// protection.
     pub(crate) fn runs_in(self, mode: Mode) -> bool {
         match self {
-            Self::Ours | Self::Again | Self::Original => true,
+            Self::Ours | Self::Again => true,
+            // Two of the original do not come together over wss, for example.
+            Self::Original => frp::original_goes(mode.way()),
             Self::RatholeNoise => mode == Mode::Default,
             Self::Rathole | Self::Bore | Self::Haproxy | Self::HaproxySplice | Self::Nginx | Self::Direct => {
                 mode == Mode::Plain
@@ -182,21 +186,29 @@ impl Subject {
     ///
     /// # Errors
     /// It does not come up; the error holds what its programs printed.
-    pub(crate) async fn start(&self, mode: Mode, service: u16, ready: Ready, log: &str) -> Result<Running> {
+    pub(crate) async fn start(&self, mode: Mode, service: u16, phase: &Phase, log: &str) -> Result<Running> {
         if matches!(self.kind, Kind::Direct) {
             return Ok(Running::without_programs(service));
         }
+        let ready = phase.ready;
         let folder = tempfile::tempdir()?;
+        let mut line = None;
         let ends = Ends { public: ports::free(), service };
         let plan = match &self.kind {
-            Kind::Frp(frp) => frp.plan(folder.path(), mode, ends, ready, log)?,
+            Kind::Frp(frp) => {
+                let port = ports::free();
+                line = phase.line.map(|line| line.start(mode, port)).transpose()?;
+                let doors = frp::Doors { server: port, client: line.as_ref().map_or(port, Impairment::port) };
+                frp.plan(folder.path(), mode, ends, doors, ready, log)?
+            }
             Kind::Rathole(rathole) => rathole.plan(folder.path(), ends)?,
             Kind::Bore(bore) => bore.plan(ends),
             Kind::Haproxy(haproxy) => haproxy.plan(folder.path(), ends)?,
             Kind::Nginx(nginx) => nginx.plan(folder.path(), ends)?,
             Kind::Direct => anyhow::bail!("nothing to start"),
         };
-        Running::start(&plan, ends.public, folder, ready, Instant::now()).await
+        let running = Running::start(&plan, ends.public, folder, ready, Instant::now()).await?;
+        Ok(running.over(line))
     }
 }
 

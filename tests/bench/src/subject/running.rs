@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use frp_test_support::impairment::Impairment;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -50,11 +51,12 @@ pub(crate) struct Running {
     pub(crate) took: Duration,
     programs: Vec<Child>,
     _folder: Option<TempDir>,
+    _line: Option<Impairment>,
 }
 
 impl Running {
     pub(super) fn without_programs(service: u16) -> Self {
-        Self { public: service, took: Duration::ZERO, programs: Vec::new(), _folder: None }
+        Self { public: service, took: Duration::ZERO, programs: Vec::new(), _folder: None, _line: None }
     }
 
     pub(super) async fn start(
@@ -82,7 +84,12 @@ impl Running {
             }
         })
         .await?;
-        Ok(Self { public, took: began.elapsed(), programs, _folder: Some(folder) })
+        Ok(Self { public, took: began.elapsed(), programs, _folder: Some(folder), _line: None })
+    }
+
+    /// With the line between its programs, which ends with it.
+    pub(super) fn over(self, line: Option<Impairment>) -> Self {
+        Self { _line: line, ..self }
     }
 
     /// Whether there are programs whose CPU time and memory can be read.

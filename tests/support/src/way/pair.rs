@@ -91,14 +91,18 @@ impl Pair {
         }
         let Maker::Original(release) = &self.frps else { return Outcome::Serves };
         if way.transport == Transport::Wss {
-            return Outcome::Refused(
-                "the original's frps leaves the TLS around a websocket to a reverse proxy".to_owned(),
-            );
+            // It leaves the TLS around a websocket to a reverse proxy.
+            return Outcome::Refused("the original's frps ends no wss".to_owned());
         }
         if way.wire == Wire::V2 && number(release) < WIRE_V2 {
             return Outcome::Refused(format!("frps of {release} reads no wire version 2"));
         }
         Outcome::Serves
+    }
+
+    /// Whether the server knows TLS only by a byte before it (`transport.tls.disableCustomTLSFirstByte = false`).
+    pub(super) fn marks_tls(&self) -> bool {
+        matches!(&self.frps, Maker::Original(release) if number(release) < [0, 38, 0])
     }
 
     /// What ours has not got yet of what that way needs.

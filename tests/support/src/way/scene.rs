@@ -16,6 +16,9 @@ use crate::process::Process;
 use crate::programs::{Maker, Role};
 use crate::{ports, traffic, within};
 
+/// What is common to "frps started successfully" and "start frps success", as old releases say.
+const STARTED: &str = "frps s";
+
 /// A proxy of a scene.
 #[derive(Debug, Clone)]
 pub struct Carried {
@@ -80,7 +83,7 @@ impl Plan {
         fs::write(folder.path().join(self.file(Role::Frps)), self.server(port))?;
         fs::write(folder.path().join(self.file(Role::Frpc)), self.client(client_port))?;
         let mut frps = self.program(Role::Frps, folder.path())?;
-        frps.line("frps started successfully").await?;
+        frps.line(STARTED).await?;
         let frpc = self.program(Role::Frpc, folder.path())?;
         Ok(Scene { frps, frpc, line, port, plan: self, folder })
     }
@@ -137,6 +140,9 @@ impl Plan {
         }
         lines.value(["tcp_mux", "transport.tcpMux"], mux);
         lines.value(["tls_enable", "transport.tls.enable"], tls);
+        if self.pair.marks_tls() {
+            lines.value(["disable_custom_tls_first_byte", "transport.tls.disableCustomTLSFirstByte"], false);
+        }
         lines.log();
         if self.brisk {
             lines.value(["heartbeat_interval", "transport.heartbeatInterval"], 1);
@@ -232,7 +238,7 @@ impl Scene {
     pub async fn restart_frps(&mut self) -> Result<()> {
         self.frps.kill().await?;
         self.frps = self.plan.program(Role::Frps, self.folder.path())?;
-        self.frps.line("frps started successfully").await.map(drop)
+        self.frps.line(STARTED).await.map(drop)
     }
 
     /// Kills the client outright, waits until the server has noticed, and starts it anew.
