@@ -1,5 +1,7 @@
 //! One measurement of one tunnel.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
 use crate::line::Line;
@@ -173,8 +175,9 @@ impl Step {
                 };
                 Ok(self.transfer(done, tunnel, tunnel.cpu()? - before))
             }
-            Self::Line(_, flow) => {
+            Self::Line(line, flow) => {
                 let done = bulk::run(bench.services, tunnel.public, flow, bench.seconds).await?;
+                bulk::drained(bench.services, Duration::from_millis(u64::from(line.round_trip))).await;
                 let rate = done.bytes * 8.0 / done.seconds / 1e6;
                 Ok(Figures { rows: self.rows().into_iter().map(|row| (row, rate)).collect(), failed: 0 })
             }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Duration, Instant, sleep_until, timeout_at};
+use tokio::time::{Duration, Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::{Flow, GRACE, Transfer};
 use crate::service::Services;
@@ -30,17 +30,36 @@ pub(crate) async fn run(services: &Services, public: u16, flow: Flow, seconds: f
     timeout_at(limit, tries).await.context("nothing arrived")?
 }
 
+/// Waits until nothing of a measurement comes any more, or for so long that it does not matter: what a tunnel over a line
+/// of that round trip still holds must not be in the way of the next one.
+pub(crate) async fn drained(services: &Services, round_trip: Duration) {
+    const LIMIT: Duration = Duration::from_secs(3);
+    let drained = async {
+        let mut before = None;
+        while before != Some(services.received.all()) {
+            before = Some(services.received.all());
+            sleep(round_trip + Duration::from_millis(50)).await;
+        }
+    };
+    let _ = timeout(LIMIT, drained).await;
+}
+
 async fn transfer(services: &Services, public: u16, flow: Flow, length: Duration) -> Result<Transfer> {
+    let run = services.received.begin();
     let mut streams = Vec::with_capacity(flow.streams);
     for _ in 0..flow.streams {
         let mut stream = TcpStream::connect(("127.0.0.1", public)).await?;
-        stream.write_u8(if flow.down { DOWN } else { UP }).await?;
         if flow.down {
+            stream.write_u8(DOWN).await?;
             stream.read_u8().await.context("nothing came")?;
+        } else {
+            let mut head = vec![UP];
+            head.extend(run.to_be_bytes());
+            stream.write_all(&head).await?;
         }
         streams.push(stream);
     }
-    let before = services.received();
+    let before = services.received.of_run();
     let began = Instant::now();
     let end = began + length;
     let mut tasks = JoinSet::new();
@@ -51,7 +70,7 @@ async fn transfer(services: &Services, public: u16, flow: Flow, length: Duration
     }
     let mut received = 0;
     sleep_until(end).await;
-    let sent = services.received() - before;
+    let sent = services.received.of_run() - before;
     let seconds = began.elapsed().as_secs_f64();
     while let Some(stream) = tasks.join_next().await {
         received += stream??;

@@ -6,7 +6,6 @@ pub(crate) mod http;
 pub(crate) mod tls;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -26,7 +25,8 @@ pub(crate) struct Services {
     pub(crate) tls: u16,
     /// Where datagrams are sent back.
     pub(crate) datagrams: u16,
-    received: Arc<AtomicU64>,
+    /// What the bulk service has received.
+    pub(crate) received: Arc<bulk::Received>,
 }
 
 impl Services {
@@ -39,7 +39,7 @@ impl Services {
         let (http, bulk, tls) = (ports::free(), ports::free(), ports::free());
         let datagrams = ports::free();
         datagrams::serve(datagrams)?;
-        let received = Arc::new(AtomicU64::new(0));
+        let received = Arc::<bulk::Received>::default();
         let (requests, transfers) = (listen(http, &runtime)?, listen(bulk, &runtime)?);
         let shaken = listen(tls, &runtime)?;
         let counter = Arc::clone(&received);
@@ -49,11 +49,6 @@ impl Services {
             })
         })?;
         Ok(Self { http, bulk, tls, datagrams, received })
-    }
-
-    /// Bytes that the bulk service has received so far.
-    pub(crate) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
     }
 }
 
