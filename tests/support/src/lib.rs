@@ -11,8 +11,9 @@
 //! | [`site`], [`scripted`] | web servers: an ordinary one, and one that answers byte by byte as it is told |
 //! | [`traffic`] | what users do: requests, checked bulk in both directions |
 //! | [`http`], [`tls`], [`websocket`] | what they and services speak |
+//! | [`outbound`] | proxies on the way from the client to the server |
 //! | [`tunnel`] | an frps and an frpc with their configuration, started and ready |
-//! | [`recorded`] | the same with recorded configurations |
+//! | [`recorded`], [`script`] | the same with recorded configurations, and what recorded scripts are made of |
 //! | [`way`] | every transport × wire version × TLS × multiplexing × ours and the original's, and programs on such a way |
 //! | [`kind`] | the types of proxies, and how users reach one of each |
 //!
@@ -26,11 +27,13 @@ use std::time::Duration;
 pub mod http;
 pub mod impairment;
 pub mod kind;
+pub mod outbound;
 pub mod ports;
 pub mod process;
 pub mod programs;
 pub mod recorded;
 pub mod relay;
+pub mod script;
 pub mod scripted;
 pub mod service;
 pub mod site;

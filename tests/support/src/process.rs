@@ -29,11 +29,25 @@ impl Process {
     /// # Errors
     /// The program cannot be started.
     pub fn start(executable: &Path, arguments: &[&str], folder: &Path) -> Result<Self> {
+        Self::start_in(executable, arguments, folder, &[])
+    }
+
+    /// As [`Self::start`], with further variables in its environment.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_in(
+        executable: &Path,
+        arguments: &[&str],
+        folder: &Path,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let name = executable.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut child = Command::new(executable)
             .args(arguments)
             .current_dir(folder)
             .env_remove("http_proxy")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

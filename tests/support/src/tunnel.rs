@@ -139,12 +139,26 @@ impl Tunnel {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_with(setting: Setting, proxies: &[Proxy], server: &str, client: &str) -> Result<Self> {
+        Self::start_in(setting, proxies, server, client, &[]).await
+    }
+
+    /// As [`Self::start_with`], with further variables in the environment of the client's first start.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_in(
+        setting: Setting,
+        proxies: &[Proxy],
+        server: &str,
+        client: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let port = ports::free();
         fs::write(folder.path().join("frps.ini"), server_ini(setting, port, server))?;
         fs::write(folder.path().join("frpc.ini"), client_ini(setting, port, client, proxies))?;
         let frps = start_frps(folder.path()).await?;
-        let frpc = start_program(Role::Frpc, folder.path())?;
+        let frpc = start_program_in(Role::Frpc, folder.path(), environment)?;
         let mut tunnel = Self { frps, frpc, port, folder };
         tunnel.ready(proxies.len()).await?;
         Ok(tunnel)
@@ -207,8 +221,12 @@ async fn start_frps(folder: &Path) -> Result<Process> {
 /// # Errors
 /// It cannot be started.
 pub fn start_program(role: Role, folder: &Path) -> Result<Process> {
+    start_program_in(role, folder, &[])
+}
+
+fn start_program_in(role: Role, folder: &Path, environment: &[(&str, &str)]) -> Result<Process> {
     let executable = Maker::from_env(role).executable(role)?;
-    Process::start(&executable, &["-c", &format!("{}.ini", role.name())], folder)
+    Process::start_in(&executable, &["-c", &format!("{}.ini", role.name())], folder, environment)
 }
 
 /// The server's configuration of a tunnel.
