@@ -429,31 +429,36 @@ mod tests {
         assert!(matches!(write_message(&mut far, &too_long()).await, Err(WriteError::Encode(_))));
     }
 
+    /// Every message passes, first all of them one way and then each of them back.
+    async fn all_pass(near: (MessageReader, MessageWriter), far: (MessageReader, MessageWriter)) {
+        let ((mut near_reader, mut near_writer), (mut far_reader, mut far_writer)) = (near, far);
+        let one = async {
+            for message in specimens() {
+                near_writer.feed(&message).await.unwrap();
+            }
+            near_writer.shutdown().await.unwrap();
+            for message in specimens() {
+                assert_eq!(near_reader.next().await.unwrap(), message);
+            }
+        };
+        let other = async {
+            for message in specimens() {
+                assert_eq!(far_reader.next().await.unwrap(), message);
+                far_writer.send(&message).await.unwrap();
+            }
+            assert!(matches!(far_reader.next().await, Err(ReadError::Closed)));
+        };
+        tokio::join!(one, other);
+    }
+
     #[tokio::test]
     async fn a_control_channel_is_encrypted_both_ways() {
         let key = key::derive(b"123");
         for seed in 0..10 {
             let (near, far) = tokio::io::duplex(100);
             let near = Stream::boxed(Choppy::new(near, seed, 60));
-            let (mut near_reader, mut near_writer) = control_channel(near, &key);
-            let (mut far_reader, mut far_writer) = control_channel(Stream::boxed(far), &key);
-            let one = async {
-                for message in specimens() {
-                    near_writer.feed(&message).await.unwrap();
-                }
-                near_writer.shutdown().await.unwrap();
-                for message in specimens() {
-                    assert_eq!(near_reader.next().await.unwrap(), message);
-                }
-            };
-            let other = async {
-                for message in specimens() {
-                    assert_eq!(far_reader.next().await.unwrap(), message);
-                    far_writer.send(&message).await.unwrap();
-                }
-                assert!(matches!(far_reader.next().await, Err(ReadError::Closed)));
-            };
-            tokio::join!(one, other);
+            let far = control_channel(Stream::boxed(far), &key);
+            all_pass(control_channel(near, &key), far).await;
         }
     }
 
@@ -500,25 +505,8 @@ mod tests {
         for seed in 0..10 {
             let (near, far) = tokio::io::duplex(100);
             let near = Stream::boxed(Choppy::new(near, seed, 60));
-            let (mut near_reader, mut near_writer) = session_channel(near, &client);
-            let (mut far_reader, mut far_writer) = session_channel(Stream::boxed(far), &server);
-            let one = async {
-                for message in specimens() {
-                    near_writer.feed(&message).await.unwrap();
-                }
-                near_writer.shutdown().await.unwrap();
-                for message in specimens() {
-                    assert_eq!(near_reader.next().await.unwrap(), message);
-                }
-            };
-            let other = async {
-                for message in specimens() {
-                    assert_eq!(far_reader.next().await.unwrap(), message);
-                    far_writer.send(&message).await.unwrap();
-                }
-                assert!(matches!(far_reader.next().await, Err(ReadError::Closed)));
-            };
-            tokio::join!(one, other);
+            let far = session_channel(Stream::boxed(far), &server);
+            all_pass(session_channel(near, &client), far).await;
         }
     }
 

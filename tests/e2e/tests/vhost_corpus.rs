@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use frp_test_support::programs::{Maker, Role, both_ours};
 use frp_test_support::recorded::Recorded;
+use frp_test_support::script::{bytes, end_of, read, trickle};
 use frp_test_support::{ports, within};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -246,18 +247,6 @@ fn is_whole_not_found(got: &[u8]) -> bool {
         && page.contains("Not Found</title>")
 }
 
-/// Recorded bytes: one a character, or a list of such and of repetitions.
-fn bytes(value: &Value) -> Result<Vec<u8>> {
-    if let Some(text) = value.as_str() {
-        return text.chars().map(|char| u8::try_from(u32::from(char)).context("a byte")).collect();
-    }
-    if let Some(list) = value.as_array() {
-        return Ok(list.iter().map(bytes).collect::<Result<Vec<_>>>()?.concat());
-    }
-    let count = value["n"].as_u64().and_then(|count| usize::try_from(count).ok()).context("n")?;
-    Ok(bytes(&value["rep"])?.repeat(count))
-}
-
 fn shown(bytes: &[u8]) -> String {
     let start = bytes.get(..bytes.len().min(200)).unwrap_or_default();
     format!("{} bytes: {}", bytes.len(), start.escape_ascii())
@@ -281,20 +270,13 @@ async fn user(port: u16, script: &[Value], wanted: &Wanted) -> Result<()> {
         if !step["send"].is_null() {
             let _ = stream.write_all(&bytes(&step["send"])?).await;
         } else if !step["trickle"].is_null() {
-            for byte in bytes(&step["trickle"])? {
-                let _ = stream.write_all(&[byte]).await;
-                tokio::task::yield_now().await;
-            }
+            trickle(stream, &bytes(&step["trickle"])?).await;
         } else if !step["until"].is_null() {
             let text = bytes(&step["until"])?;
-            let find = |got: &[u8], from: usize| {
-                let found = got.get(from..)?.windows(text.len()).position(|window| window == text);
-                found.map(|at| from + at + text.len())
-            };
-            while !ended && find(&got, matched).is_none() {
+            while !ended && end_of(&text, &got, matched).is_none() {
                 ended = within("an answer", read(stream, &mut got)).await?;
             }
-            matched = find(&got, matched).unwrap_or(got.len());
+            matched = end_of(&text, &got, matched).unwrap_or(got.len());
         } else if !step["sleep_ms"].is_null() {
             pause(&step["sleep_ms"]).await;
         } else if step["shut_wr"] == true {
@@ -316,11 +298,6 @@ async fn user(port: u16, script: &[Value], wanted: &Wanted) -> Result<()> {
     }
     ensure!(wanted.has_come(&got), "got {}", shown(&got));
     Ok(())
-}
-
-/// Reads once; true at the end of the connection, however it ends.
-async fn read(stream: &mut TcpStream, got: &mut Vec<u8>) -> bool {
-    matches!(stream.read_buf(got).await, Ok(0) | Err(_))
 }
 
 /// Plays the services for so many connections: for each its name and all that it got.

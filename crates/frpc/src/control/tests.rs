@@ -8,7 +8,7 @@ use frp_net::resolve::Resolver;
 use frp_proto::msg::{NewWorkConn, ReqWorkConn, StartWorkConn};
 use frp_stream::Stream;
 use frp_stream::message::{message_channel, read_message, write_message};
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::duplex;
 
 use super::*;
 use crate::client::{ClientOptions, PENDING_WORK_CONNECTIONS};
@@ -40,8 +40,8 @@ fn mux(drivers: &mut JoinSet<()>, stalled: CancellationToken) -> (Arc<Connection
 }
 
 /// A session whose control stream is `stream`.
-fn control(stream: DuplexStream, connection: Arc<Connection>) -> Control {
-    let (reader, writer) = message_channel(Stream::boxed(stream));
+fn control(stream: Stream, connection: Arc<Connection>) -> Control {
+    let (reader, writer) = message_channel(stream);
     let proxies = Arc::new(Proxies::new("", &[]));
     Control {
         run_id: "run".to_owned(),
@@ -62,7 +62,7 @@ async fn a_server_that_reads_nothing_is_given_up() {
     let (near, _far) = duplex(16);
     let options = ClientOptions { heartbeat_interval: Some(SECOND), ..ClientOptions::default() };
     let began = Instant::now();
-    control(near, connection).run(shared(options)).await;
+    control(Stream::boxed(near), connection).run(shared(options)).await;
     // The second ping is begun after a second.
     assert_eq!(began.elapsed(), SECOND + WRITE_TIMEOUT);
     server.closed().await;
@@ -79,7 +79,7 @@ async fn a_pong_is_missed_even_while_no_ping_can_leave() {
         ..ClientOptions::default()
     };
     let began = Instant::now();
-    control(near, connection).run(shared(options)).await;
+    control(Stream::boxed(near), connection).run(shared(options)).await;
     assert!((5 * SECOND..=6 * SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
 }
 
@@ -89,18 +89,8 @@ async fn a_connection_that_turns_into_a_black_hole_is_noticed() {
     let stalled = CancellationToken::new();
     let (connection, server) = mux(&mut drivers, stalled.clone());
     let stream = connection.open().await.unwrap().stream;
-    let (reader, writer) = message_channel(stream);
     let _control_stream = server.accept().await.unwrap();
-    let proxies = Arc::new(Proxies::new("", &[]));
-    let control = Control {
-        run_id: "run".to_owned(),
-        connection,
-        reader,
-        writer,
-        payload: Framing::V1,
-        proxies,
-        visitors: Arc::from([]),
-    };
+    let control = control(stream, connection);
     stalled.cancel();
     let began = Instant::now();
     control.run(shared(ClientOptions::default())).await;
@@ -118,7 +108,7 @@ async fn only_so_many_work_connections_are_pending_and_the_others_wait_their_tur
         .acquire_many_owned(u32::try_from(PENDING_WORK_CONNECTIONS - 4).unwrap());
     let _reserved = reserved.await.unwrap();
     let mut running = JoinSet::new();
-    running.spawn(control(near, connection).run(Arc::clone(&shared)));
+    running.spawn(control(Stream::boxed(near), connection).run(Arc::clone(&shared)));
     for _ in 0..100 {
         write_message(&mut far, &ReqWorkConn::default().into()).await.unwrap();
     }

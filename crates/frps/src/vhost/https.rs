@@ -3,13 +3,9 @@
 //! The hello is read, not answered: it goes on to the service with everything behind it. The accept loop waits for no
 //! byte of a user.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use frp_net::address::canonical;
-use frp_net::keepalive::Keepalive;
-use frp_net::listen::accept;
 use frp_proto::client_hello::{ClientHello, HelloError, HelloReader};
 use frp_proto::limits::MAX_PEEK;
 use frp_stream::Stream;
@@ -19,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{PEEK_TIMEOUT, Query, farewell};
+use super::{PEEK_TIMEOUT, Query, accept_users, farewell, lead};
 use crate::core::Core;
 use crate::proxy::Proxy;
 
@@ -45,29 +41,17 @@ enum PeekError {
 
 /// Accepts until `stop` is cancelled.
 pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener, stop: CancellationToken) {
-    loop {
-        let (stream, peer) = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            accepted = accept(&listener, Keepalive::default()) => accepted,
-        };
-        let Ok(local) = stream.local_addr() else { continue };
-        core.tasks.spawn(connection(Arc::clone(&core), stream.into(), peer, canonical(local)));
-    }
-}
-
-/// The task of one connection. Ends when the server does.
-async fn connection(core: Arc<Core>, stream: Stream, peer: SocketAddr, local: SocketAddr) {
-    let routed = tokio::select! {
-        biased;
-        () = core.stop.cancelled() => return,
-        // Boxed: what ends before the relay begins shall not cost every open connection its room.
-        routed = Box::pin(route(&core, stream)) => routed,
-    };
-    drop(core);
-    if let Some(Routed::User(proxy, stream)) = routed {
-        proxy.serve(stream, peer, local).await;
-    }
+    accept_users(core, listener, stop, |core, tcp, peer| {
+        lead(core, tcp, peer, |core, stream| {
+            Box::pin(async move {
+                match route(&core, stream).await? {
+                    Routed::User(proxy, stream) => Some((proxy, stream)),
+                    Routed::Unknown(_) => None,
+                }
+            })
+        })
+    })
+    .await;
 }
 
 /// Whose a connection is, which goes on as it came.

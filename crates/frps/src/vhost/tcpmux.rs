@@ -4,16 +4,12 @@
 //! Without passthrough the user is told 200 and the service gets what follows; with it the service gets the request, too,
 //! and answers it. A request that is not well formed, or not a CONNECT, is closed without an answer.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use frp_http::Name;
 use frp_http::basic_auth::Credentials;
 use frp_http::read::{FirstRequest, ReadError, read_head};
-use frp_net::address::canonical;
-use frp_net::keepalive::Keepalive;
-use frp_net::listen::accept;
 use frp_proto::limits::MAX_PEEK;
 use frp_stream::Stream;
 use tokio::io::AsyncWriteExt;
@@ -23,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::domains::canonical_host;
-use super::{HostTerms, PEEK_TIMEOUT, Query, farewell, not_found};
+use super::{HostTerms, PEEK_TIMEOUT, Query, accept_users, farewell, lead, not_found};
 use crate::core::Core;
 use crate::proxy::Proxy;
 
@@ -48,29 +44,10 @@ enum RequestError {
 
 /// Accepts until `stop` is cancelled.
 pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener, stop: CancellationToken) {
-    loop {
-        let (stream, peer) = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            accepted = accept(&listener, Keepalive::default()) => accepted,
-        };
-        let Ok(local) = stream.local_addr() else { continue };
-        core.tasks.spawn(connection(Arc::clone(&core), stream.into(), peer, canonical(local)));
-    }
-}
-
-/// The task of one connection. Ends when the server does.
-async fn connection(core: Arc<Core>, stream: Stream, peer: SocketAddr, local: SocketAddr) {
-    let routed = tokio::select! {
-        biased;
-        () = core.stop.cancelled() => return,
-        // Boxed: what ends before the relay begins shall not cost every open connection its room.
-        routed = Box::pin(route(&core, stream)) => routed,
-    };
-    drop(core);
-    if let Some((proxy, stream)) = routed {
-        proxy.serve(stream, peer, local).await;
-    }
+    accept_users(core, listener, stop, |core, tcp, peer| {
+        lead(core, tcp, peer, |core, stream| Box::pin(async move { route(&core, stream).await }))
+    })
+    .await;
 }
 
 /// Finds the proxy that a user wants, and gives it back with what its service gets of the user. Others are refused.

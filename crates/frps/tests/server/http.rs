@@ -104,14 +104,20 @@ async fn a_backend_connection_serves_one_user_after_the_other_and_ends_with_its_
     assert!(body(&mut one, &refusal).await.contains("<title>Not Found</title>"));
 }
 
-#[tokio::test]
-async fn requests_under_way_survive_their_proxy() {
+/// A server, its client with a proxy, a user that has sent a request, and the work connection that it came on.
+async fn asked() -> (Frps, Client, TcpStream, Stream) {
     let (frps, port) = server(|_| {}).await;
     let mut client = Client::login(&frps).await;
     client.start_at(http("a", &["a.test"])).await;
     let mut user = user(port).await;
     get(&mut user, "a.test").await;
-    let (mut work, _) = client.serve().await;
+    let (work, _) = client.serve().await;
+    (frps, client, user, work)
+}
+
+#[tokio::test]
+async fn requests_under_way_survive_their_proxy() {
+    let (_frps, mut client, mut user, mut work) = asked().await;
     client.close_and_wait("a").await;
     answer(&mut work, &mut user).await;
     assert!(closed(&mut work).await);
@@ -171,12 +177,7 @@ async fn clients_and_http_users_share_a_port() {
 
 #[tokio::test]
 async fn a_user_that_takes_nothing_holds_its_backend_back() {
-    let (frps, port) = server(|_| {}).await;
-    let mut client = Client::login(&frps).await;
-    client.start_at(http("a", &["a.test"])).await;
-    let mut user = user(port).await;
-    get(&mut user, "a.test").await;
-    let (mut work, _) = client.serve().await;
+    let (_frps, _client, user, mut work) = asked().await;
     head(&mut work).await;
     say(&mut work, "HTTP/1.1 200 OK\r\nContent-Type: x\r\nContent-Length: 1000000000\r\n\r\n").await;
     // Buffers of both TCP connections take some; then it stops.

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use frp_test_support::script::{bytes_and, end_of, read, trickle};
 use frp_test_support::within;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,31 +16,18 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::message::{DATE, PAGE, PORT, Side, first_length, messages};
 
-/// Recorded bytes: one a character, or a list of such, of repetitions and of what varies.
+/// Recorded bytes, and what stands for those that vary.
 pub(crate) fn bytes(value: &Value) -> Result<Vec<u8>> {
-    if let Some(text) = value.as_str() {
-        return text.chars().map(|char| u8::try_from(u32::from(char)).context("a byte")).collect();
-    }
-    if let Some(list) = value.as_array() {
-        return Ok(list.iter().map(bytes).collect::<Result<Vec<_>>>()?.concat());
-    }
-    match value["volatile"].as_str() {
-        Some("date") => return Ok(DATE.into()),
-        Some(_) => return Ok(PORT.into()),
-        None if !value["not_found_page"].is_null() => return Ok(PAGE.into()),
-        None => {}
-    }
-    let count = value["n"].as_u64().and_then(|count| usize::try_from(count).ok()).context("n")?;
-    Ok(bytes(&value["rep"])?.repeat(count))
+    bytes_and(value, &|value| match value["volatile"].as_str() {
+        Some("date") => Some(DATE.into()),
+        Some(_) => Some(PORT.into()),
+        None if !value["not_found_page"].is_null() => Some(PAGE.into()),
+        None => None,
+    })
 }
 
 async fn pause(step: &Value) {
     sleep(Duration::from_millis(step.as_u64().unwrap_or_default())).await;
-}
-
-/// Reads once; true at the end of the connection, however it ends.
-async fn read(stream: &mut TcpStream, got: &mut Vec<u8>) -> bool {
-    matches!(stream.read_buf(got).await, Ok(0) | Err(_))
 }
 
 /// What came of one connection of the user.
@@ -86,23 +74,16 @@ pub(crate) async fn user(
                     }
                 }
             } else if !step["trickle"].is_null() {
-                for byte in bytes(&step["trickle"])? {
-                    let _ = stream.write_all(&[byte]).await;
-                    tokio::task::yield_now().await;
-                }
+                trickle(&mut stream, &bytes(&step["trickle"])?).await;
             } else if !step["until"].is_null() {
                 let text = bytes(&step["until"])?;
-                let find = |got: &[u8], from: usize| {
-                    let found = got.get(from..)?.windows(text.len()).position(|window| window == text);
-                    found.map(|at| from + at + text.len())
-                };
-                while !visit.ended && find(&visit.got, matched).is_none() {
+                while !visit.ended && end_of(&text, &visit.got, matched).is_none() {
                     let Ok(ended) = timeout_at(deadline, read(&mut stream, &mut visit.got)).await else {
                         break;
                     };
                     visit.ended = ended;
                 }
-                matched = find(&visit.got, matched).unwrap_or(visit.got.len());
+                matched = end_of(&text, &visit.got, matched).unwrap_or(visit.got.len());
             } else if !step["sleep_ms"].is_null() {
                 pause(&step["sleep_ms"]).await;
             } else if step["shut_wr"] == true {

@@ -25,26 +25,18 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use frp_net::keepalive::Keepalive;
-use frp_net::listen::accept;
 use frp_stream::Stream;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::policy::Policy;
 pub(crate) use self::site::{SitePlace, SiteTerms, Sites};
+use super::accept_users;
 use crate::core::Core;
 
 /// Accepts until `stop` is cancelled.
 pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener, stop: CancellationToken) {
-    loop {
-        let (stream, peer) = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            accepted = accept(&listener, Keepalive::default()) => accepted,
-        };
-        core.tasks.spawn(user(Arc::clone(&core), stream.into(), peer));
-    }
+    accept_users(core, listener, stop, |core, tcp, peer| user(core, tcp.into(), peer)).await;
 }
 
 /// The same of a type that a task within it can have.
