@@ -28,6 +28,8 @@ const FEW_USERS: usize = 64;
 /// A connection that died sooner than this is replaced only after this pause, so that a client whose connections
 /// die at once is not asked in a loop.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
+/// A connection that was asked for so long ago is no longer expected. What the client could not open it does not tell.
+const LOST_AFTER: Duration = Duration::from_secs(3);
 /// The pause before any other replacement: when all connections die with their session, the control ends meanwhile.
 const REPLACE_PAUSE: Duration = Duration::from_millis(100);
 
@@ -82,6 +84,8 @@ struct State {
     closed: bool,
     idle: VecDeque<Idle>,
     users: VecDeque<oneshot::Sender<WorkConn>>,
+    /// When those connections were asked for that have not come, the latest last.
+    asked: VecDeque<Instant>,
     /// With so many users waiting, those that gave up are cleared away.
     clear_at: usize,
     watchers: JoinSet<()>,
@@ -95,6 +99,16 @@ struct Idle {
 }
 
 type Place = Mutex<Option<WorkConn>>;
+
+impl State {
+    /// Connections that were asked for and may still come.
+    fn expected(&mut self) -> usize {
+        while self.asked.front().is_some_and(|asked| asked.elapsed() > LOST_AFTER) {
+            self.asked.pop_front();
+        }
+        self.asked.len()
+    }
+}
 
 /// What a user finds.
 enum Found {
@@ -123,6 +137,8 @@ impl WorkPool {
         if state.closed {
             return Err((PutError::Closed, Box::new(conn)));
         }
+        // Not the first one: that it did not come tells that it never will.
+        state.asked.pop_back();
         while let Some(user) = state.users.pop_front() {
             match user.send(conn) {
                 Ok(()) => return Ok(()),
@@ -154,8 +170,10 @@ impl WorkPool {
             }
             Found::Queue(place) => self.wait_in(place).await.inspect_err(|error| self.log(error))?,
         };
-        // Failing to ask only means that the control is closing.
-        let _ = self.outbound.send(ReqWorkConn {}).await;
+        if self.is_short() {
+            // Failing to ask only means that the control is closing.
+            let _ = self.outbound.send(ReqWorkConn {}).await;
+        }
         Ok(conn)
     }
 
@@ -189,8 +207,21 @@ impl WorkPool {
         Ok(Found::Queue(queue))
     }
 
+    /// Whether the next connection that comes would find room here; it counts as asked for then. A full pool's
+    /// answer is a connection for nothing, on both sides.
+    fn is_short(&self) -> bool {
+        let mut state = self.lock();
+        let unclaimed = (state.idle.len() + state.expected()).saturating_sub(state.users.len());
+        let is_short = unclaimed < self.capacity;
+        if is_short {
+            state.asked.push_back(Instant::now());
+        }
+        is_short
+    }
+
     async fn wait_in(&self, mut queue: oneshot::Receiver<WorkConn>) -> Result<WorkConn, TakeError> {
         let answer = tokio::time::timeout(self.patience, async {
+            self.lock().asked.push_back(Instant::now());
             self.outbound.send(ReqWorkConn {}).await.map_err(|_| TakeError::AlreadyClosed)?;
             (&mut queue).await.map_err(|_| TakeError::Closed)
         });
@@ -326,6 +357,39 @@ mod tests {
             assert!(tokio::time::timeout(Duration::ZERO, pool.take()).await.is_err());
         }
         assert!(pool.lock().users.len() <= FEW_USERS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_are_asked_for_than_there_is_room_for() {
+        let (pool, mut asked) = pool(1);
+        // None comes, while users come and go: each asks for itself.
+        let mut clients = Vec::new();
+        for _ in 0..11 {
+            let (late, client) = conn();
+            let (taken, ()) = tokio::join!(pool.take(), async {
+                asked.recv().await.unwrap();
+                pool.put(late).unwrap();
+            });
+            clients.push((taken.unwrap(), client));
+            // And for its successor.
+            asked.recv().await.unwrap();
+        }
+        let (late, client) = conn();
+        let (taken, ()) = tokio::join!(pool.take(), async {
+            asked.recv().await.unwrap();
+            pool.put(late).unwrap();
+        });
+        clients.push((taken.unwrap(), client));
+        assert!(asked.try_recv().is_err(), "eleven are on their way, and there is room for no more");
+        // They do not come: the next user's successor is asked for again.
+        tokio::time::sleep(2 * LOST_AFTER).await;
+        let (late, client) = conn();
+        let (taken, ()) = tokio::join!(pool.take(), async {
+            asked.recv().await.unwrap();
+            pool.put(late).unwrap();
+        });
+        clients.push((taken.unwrap(), client));
+        assert!(asked.try_recv().is_ok());
     }
 
     #[tokio::test]
