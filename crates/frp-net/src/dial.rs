@@ -22,7 +22,8 @@ pub struct DialOptions {
     /// For everything together: the look-up and all addresses. Default 10 s, that of
     /// `transport.dialServerTimeout` and of local connections.
     pub timeout: Duration,
-    /// Probes on the connection. Default: Go's 15 s.
+    /// Probes on the connection. Default: Go's 15 s, and none to a loopback address: who is on this host cannot vanish
+    /// without a word of the kernel, and they would be four calls to the system for every connection to a service.
     pub keepalive: Keepalive,
     /// `transport.connectServerLocalIP`: the address to connect from (see [`local_address`]). Destinations of
     /// the other family are left out. Default: the system's choice.
@@ -53,12 +54,18 @@ pub async fn dial_tcp(
     let local = options.local_ip;
     // Go's dialler takes "no host" for the local one, too.
     let literal = if host.is_empty() { Ok(Ipv4Addr::UNSPECIFIED.into()) } else { host.parse() };
+    let is_here = literal.as_ref().is_ok_and(|&ip: &IpAddr| dialable(ip).is_loopback());
     let stream = match literal {
         Ok(ip) => to_address(local, SocketAddr::new(ip, port), deadline).await?,
         // Boxed, because a caller's future keeps room for the largest of its waits as long as it lives.
         Err(_) => Box::pin(to_name(resolver, host, port, local, deadline)).await?,
     };
-    keepalive::prepare(&SockRef::from(&stream), options.keepalive);
+    let socket = SockRef::from(&stream);
+    if is_here && options.keepalive == Keepalive::default() {
+        let _ = socket.set_tcp_nodelay(true);
+    } else {
+        keepalive::prepare(&socket, options.keepalive);
+    }
     Ok(stream)
 }
 

@@ -31,10 +31,18 @@ pub const BACKLOG: i32 = 4096;
 /// With the kind of the system's error (so that [`io::ErrorKind::AddrInUse`] can be told from others) and Go's
 /// text: `listen tcp 0.0.0.0:7000: bind: address already in use`.
 pub fn bind_tcp(address: &str, port: u16) -> io::Result<TcpListener> {
+    bind_tcp_with(address, port, Keepalive::default())
+}
+
+/// The same for connections with another keepalive, which [`accept`] has to be told, too.
+///
+/// # Errors
+/// As [`bind_tcp`].
+pub fn bind_tcp_with(address: &str, port: u16, keepalive: Keepalive) -> io::Result<TcpListener> {
     let target = Target { network: "tcp", address, port };
     let socket = target.bind(Type::STREAM, Protocol::TCP)?;
     if INHERITED {
-        keepalive::prepare(&socket, Keepalive::default());
+        keepalive::prepare(&socket, keepalive);
     }
     socket.listen(BACKLOG).map_err(|e| target.error("listen", &e))?;
     TcpListener::from_std(socket.into()).map_err(|e| target.error("listen", &e))
@@ -73,12 +81,13 @@ pub fn bind_udp(address: &str, port: u16) -> io::Result<UdpSocket> {
 ///
 /// Never fails: a connection that died in the queue is skipped, and an exhausted resource (open files,
 /// buffers) is waited out with growing pauses from 5 ms to 1 s while a rate-limited line is logged. The accept
-/// loop ends when its owner drops this future, which loses no connection. `listener` comes from [`bind_tcp`].
+/// loop ends when its owner drops this future, which loses no connection. `listener` comes from [`bind_tcp`], or from
+/// [`bind_tcp_with`] and this keepalive.
 pub async fn accept(listener: &TcpListener, keepalive: Keepalive) -> (TcpStream, SocketAddr) {
     let local = || listener.local_addr().ok();
     let (stream, peer) = backoff::until_accepted(local, || listener.accept()).await;
     // Five calls to the system for every user.
-    if !INHERITED || keepalive != Keepalive::default() {
+    if !INHERITED {
         keepalive::prepare(&SockRef::from(&stream), keepalive);
     }
     (stream, canonical(peer))

@@ -9,7 +9,7 @@ use frp_auth::{Scopes, ServerAuth, Token};
 use frp_config::ServerConfig;
 use frp_config::common::ValueSource;
 use frp_net::address::join_host_port;
-use frp_net::listen::{bind_tcp, resolve_once};
+use frp_net::listen::{bind_tcp, bind_tcp_with, resolve_once};
 use frp_net::tls::{ServerTls, ServerTlsOptions};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -88,7 +88,8 @@ impl Server {
                 listener
             })?),
         };
-        let listener = bind_tcp(&settings.bind_addr, settings.bind_port).map_err(BindError::Listen)?;
+        let listener = bind_tcp_with(&settings.bind_addr, settings.bind_port, settings.keepalive)
+            .map_err(BindError::Listen)?;
         info!("frps tcp listen on {}", join_host_port(&settings.bind_addr, settings.bind_port));
         let tasks = TaskTracker::new();
         let quic = match settings.quic_bind_port {

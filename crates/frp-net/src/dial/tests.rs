@@ -17,9 +17,15 @@ fn closed_port() -> u16 {
 async fn connections_have_no_delay_and_keepalive() {
     let listener = bind_tcp("127.0.0.1", 0).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let stream = dial("127.0.0.1", port, DialOptions::default()).await.unwrap();
+    let stream = dial("localhost", port, DialOptions::default()).await.unwrap();
     assert!(stream.nodelay().unwrap());
     assert!(SockRef::from(&stream).keepalive().unwrap());
+    let stream = dial("127.0.0.1", port, DialOptions::default()).await.unwrap();
+    assert!(stream.nodelay().unwrap());
+    assert!(!SockRef::from(&stream).keepalive().unwrap(), "the peer is on this host");
+    let options = DialOptions { keepalive: Keepalive::from_seconds(99), ..DialOptions::default() };
+    let stream = dial("127.0.0.1", port, options).await.unwrap();
+    assert!(SockRef::from(&stream).keepalive().unwrap(), "asked for");
     let options = DialOptions { keepalive: Keepalive::Off, ..DialOptions::default() };
     let stream = dial("127.0.0.1", port, options).await.unwrap();
     assert!(!SockRef::from(&stream).keepalive().unwrap());

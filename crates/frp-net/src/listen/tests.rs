@@ -25,9 +25,9 @@ async fn a_wildcard_serves_both_families_with_canonical_peers() {
 
 #[tokio::test]
 async fn accepted_connections_have_no_delay_and_keepalive() {
-    let listener = bind_tcp("127.0.0.1", 0).unwrap();
     for (keepalive, seconds) in [(Keepalive::After(Duration::from_secs(77)), 77), (Keepalive::default(), 15)]
     {
+        let listener = bind_tcp_with("127.0.0.1", 0, keepalive).unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = accept(&listener, keepalive).await;
         assert!(stream.nodelay().unwrap());
