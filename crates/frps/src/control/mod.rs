@@ -224,11 +224,22 @@ async fn read(mut reader: MessageReader, inbound: mpsc::Sender<Queued>) {
 
 /// Writes queued messages until the stream fails or the client stops reading, and ends the control then.
 async fn write(mut writer: MessageWriter, mut queued: mpsc::Receiver<Queued>, _ends_control: DropGuard) {
-    while let Some(message) = queued.recv().await {
-        match tokio::time::timeout(WRITE_TIMEOUT, writer.send(&message)).await {
+    while let Some(first) = queued.recv().await {
+        let written = async {
+            // What has queued up meanwhile goes in the same write.
+            let mut next = Some(first);
+            while let Some(message) = next {
+                match writer.feed(&message).await {
+                    // Concerns this message alone.
+                    Err(WriteError::Encode(error)) => warn!("message not sent: {error}"),
+                    fed => fed?,
+                }
+                next = queued.try_recv().ok();
+            }
+            writer.flush().await
+        };
+        match tokio::time::timeout(WRITE_TIMEOUT, written).await {
             Ok(Ok(())) => {}
-            // Concerns this message alone.
-            Ok(Err(WriteError::Encode(error))) => warn!("message not sent: {error}"),
             Ok(Err(error)) => {
                 debug!("write to control connection: {error}");
                 return;
