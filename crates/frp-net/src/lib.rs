@@ -21,6 +21,7 @@
 //! - [`websocket`]: a byte stream in frames, with its handshake at both ends
 //! - [`open_files`]: the limit of open files, raised for us and given back to executed children
 //! - [`sd_notify`], [`signal`]: what a service manager and a terminal tell us and want to know
+//! - [`resident`]: memory that only the start needed, given back
 //! - [`error_text`]: operating system errors in Go's words
 
 pub mod address;
@@ -33,6 +34,7 @@ pub mod mux;
 pub mod open_files;
 pub mod proxy;
 pub mod quic;
+pub mod resident;
 pub mod resolve;
 pub mod sd_notify;
 pub mod session;

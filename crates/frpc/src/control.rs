@@ -21,6 +21,7 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use frp_net::resident::{self, Milestone};
 use frp_proto::msg::{Message, Ping, Pong};
 use frp_proto::wire::Framing;
 use frp_stream::message::{MessageReader, MessageWriter};
@@ -89,6 +90,7 @@ impl Control {
             token: shutdown.child_token(),
         });
         let _cancel_with_session = session.token.clone().drop_guard();
+        resident::passed(Milestone::Ready);
         let (outbound, to_write) = mpsc::channel(QUEUE);
         let (inbound, to_handle) = mpsc::channel(QUEUE);
 
@@ -153,7 +155,10 @@ async fn handle(session: Arc<Session>, mut inbound: mpsc::Receiver<Message>) {
     while let Some(message) = inbound.recv().await {
         match message {
             Message::ReqWorkConn(_) => session.request_work_connection(),
-            Message::NewProxyResp(response) => session.proxies.answered(&response),
+            Message::NewProxyResp(response) => {
+                session.proxies.answered(&response);
+                resident::passed(Milestone::InUse);
+            }
             Message::Pong(pong) => {
                 if !session.pong(&pong) {
                     return;

@@ -3,6 +3,7 @@
 use std::io;
 
 use frp_config::{ServerConfig, unbuilt};
+use frp_net::resident::{self, Milestone};
 use frp_net::sd_notify;
 use frp_net::signal::Shutdown;
 use tracing::{debug, info, warn};
@@ -40,6 +41,7 @@ pub async fn run(config: &ServerConfig, config_file: Option<&str>) -> Result<(),
     let stop = server.stop_token();
     info!("frps started successfully");
     tell_manager("READY", sd_notify::ready());
+    resident::passed(Milestone::Ready);
     let told = async {
         shutdown.requested().await;
         tell_manager("STOPPING", sd_notify::stopping());

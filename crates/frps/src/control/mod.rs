@@ -19,6 +19,7 @@ mod work_pool;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use frp_net::resident::{self, Milestone};
 use frp_proto::msg::{CloseProxy, Message, NewProxy, NewProxyResp, Ping, Pong, ReqWorkConn};
 use frp_proto::wire::Framing;
 use frp_stream::message::{MessageReader, MessageWriter, ReadError, WriteError};
@@ -126,6 +127,7 @@ impl Control {
             }
         }
         self.answer_new_proxy(response).await;
+        resident::passed(Milestone::InUse);
     }
 
     /// Sends the answer. One that is too long for a message fails this proxy and nothing else: a long error is
