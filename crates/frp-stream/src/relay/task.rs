@@ -181,7 +181,9 @@ impl Relay {
             _ => {}
         }
         if let Some(service) = &mut self.service {
-            let done = if user_failed {
+            // Closing a connection that has nothing more to say ends it as well, without a call to the system of its own.
+            let closing_ends = self.to_user.read_ended() && service.raw_tcp().is_some();
+            let done = if user_failed || closing_ends {
                 self.to_service.poll_hand_over(cx, service)
             } else {
                 self.to_service.poll_finish(cx, service)
