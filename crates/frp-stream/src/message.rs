@@ -9,7 +9,7 @@
 
 use std::{fmt, future::poll_fn, io, pin::Pin, task::ready, time::Duration};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use frp_proto::{
     crypto::Key,
     exchange::Channel,
@@ -34,6 +34,9 @@ use crate::{
 /// What a reader allocates to begin with: enough for the usual messages of a control channel, of
 /// which a server holds many. It grows to the longest message that comes.
 const INITIAL_CAPACITY: usize = 512;
+
+/// What is read at once where more than a message may be taken.
+const AHEAD: usize = 2 * 1024;
 
 /// Bytes of messages that a writer gathers before it writes them by itself.
 const WRITE_BACKLOG: usize = 16 * 1024;
@@ -109,6 +112,39 @@ pub async fn read_message_in<S: AsyncRead + Unpin + ?Sized>(
     .await
 }
 
+/// Reads one message, and perhaps what came with it, which is put back: what follows the message comes sooner that way.
+///
+/// Not safe to cancel, as [`read_message_in`].
+///
+/// # Errors
+/// As [`read_message_in`].
+pub async fn read_message_ahead(stream: &mut Stream, framing: Framing) -> Result<Message, ReadError> {
+    let mut frame = MessageCollector::new(framing);
+    let mut started = false;
+    poll_fn(|cx| {
+        loop {
+            let mut buffer = Buffer::take();
+            let wanted = frame.wanted()?.max(AHEAD);
+            let mut part = ReadBuf::new(buffer.get_mut(..wanted).unwrap_or_default());
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut part))?;
+            if part.filled().is_empty() {
+                return Err(if started { ReadError::Cut } else { ReadError::Closed }).into();
+            }
+            started = true;
+            let mut read = part.filled();
+            while !read.is_empty() {
+                let (taken, message) = frame.push(read)?;
+                read = read.get(taken..).unwrap_or_default();
+                if let Some(message) = message {
+                    stream.put_back(Bytes::copy_from_slice(read));
+                    return Ok(message).into();
+                }
+            }
+        }
+    })
+    .await
+}
+
 /// Writes one message of version 1. See [`write_message_in`].
 ///
 /// # Errors
@@ -129,7 +165,20 @@ pub async fn write_message_in<S: AsyncWrite + Unpin + ?Sized>(
     framing: Framing,
     message: &Message,
 ) -> Result<(), WriteError> {
-    write_behind(stream, Vec::new(), framing, message).await
+    write_behind(stream, Vec::new(), framing, message, &[]).await
+}
+
+/// Writes one message and what follows it in one piece, and flushes.
+///
+/// # Errors
+/// As [`write_message_in`].
+pub async fn write_message_and<S: AsyncWrite + Unpin + ?Sized>(
+    stream: &mut S,
+    framing: Framing,
+    message: &Message,
+    following: &[u8],
+) -> Result<(), WriteError> {
+    write_behind(stream, Vec::new(), framing, message, following).await
 }
 
 /// Writes the first message of a client's stream, together with what tells its version.
@@ -141,7 +190,7 @@ pub async fn write_first_message<S: AsyncWrite + Unpin + ?Sized>(
     wire: WireVersion,
     message: &Message,
 ) -> Result<(), WriteError> {
-    write_behind(stream, wire.magic().to_vec(), wire.into(), message).await
+    write_behind(stream, wire.magic().to_vec(), wire.into(), message, &[]).await
 }
 
 async fn write_behind<S: AsyncWrite + Unpin + ?Sized>(
@@ -149,8 +198,10 @@ async fn write_behind<S: AsyncWrite + Unpin + ?Sized>(
     mut bytes: Vec<u8>,
     framing: Framing,
     message: &Message,
+    following: &[u8],
 ) -> Result<(), WriteError> {
     framing.encode_into(message, &mut bytes)?;
+    bytes.extend_from_slice(following);
     stream.write_all(&bytes).await?;
     stream.flush().await?;
     Ok(())
@@ -358,6 +409,28 @@ mod tests {
 
     fn too_long() -> Message {
         LoginResp { error: "x".repeat(MAX_MESSAGE), ..LoginResp::default() }.into()
+    }
+
+    #[tokio::test]
+    async fn what_came_with_a_message_is_put_back() {
+        for seed in 0..30 {
+            let (near, mut far) = tokio::io::duplex(100);
+            let mut near = Stream::boxed(Choppy::new(near, seed, 50));
+            let write = async {
+                let start = StartWorkConn { proxy_name: "ssh".into(), ..StartWorkConn::default() };
+                write_message_and(&mut far, Framing::V1, &start.into(), b"GET /").await.unwrap();
+                far.write_all(b" HTTP").await.unwrap();
+                drop(far);
+            };
+            let read = async {
+                let message = read_message_ahead(&mut near, Framing::V1).await.unwrap();
+                assert!(matches!(message, Message::StartWorkConn(start) if start.proxy_name == "ssh"));
+                let mut rest = Vec::new();
+                near.read_to_end(&mut rest).await.unwrap();
+                assert_eq!(rest, b"GET / HTTP");
+            };
+            tokio::join!(write, read);
+        }
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use frp_proto::msg::{Message, NewWorkConn, StartWorkConn};
 use frp_proto::wire::Framing;
-use frp_stream::message::{read_message_in, write_first_message};
+use frp_stream::message::{read_message_ahead, write_first_message};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -66,7 +66,7 @@ async fn started(request: Request, permit: OwnedSemaphorePermit) -> Option<(Span
 /// Opens and announces the connection, then waits for as long as the session lives for the server to start it.
 async fn start(request: &Request) -> Option<(ServerStream, StartWorkConn)> {
     let mut work = Box::pin(announce(request)).await?;
-    let message = match read_message_in(&mut work.stream, request.shared.options.wire.into()).await {
+    let message = match read_message_ahead(&mut work.stream, request.shared.options.wire.into()).await {
         Ok(Message::StartWorkConn(message)) => message,
         Ok(other) => {
             warn!("expected StartWorkConn on a work connection, got {}", other.kind().name());

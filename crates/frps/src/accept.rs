@@ -261,9 +261,10 @@ enum Start {
 async fn sniff(stream: &mut Stream, core: &Core) -> Result<(Start, Bytes), PrepareError> {
     let own = core.settings.websocket_path.as_deref();
     let wanted = own.map_or(SNIFF_LEN, |own| SNIFF_LEN.max(METHOD.len() + own.len() + 1));
-    let mut bytes = Vec::with_capacity(SNIFF_LEN);
+    // What comes behind is read in the same turn, and given back with the rest.
+    let mut bytes = Vec::with_capacity(READ_AHEAD.max(wanted));
     loop {
-        let room = wanted.saturating_sub(bytes.len()) as u64;
+        let room = bytes.capacity().saturating_sub(bytes.len()) as u64;
         if (&mut *stream).take(room).read_buf(&mut bytes).await? == 0 {
             return Err(if bytes.is_empty() {
                 PrepareError::Nothing
@@ -283,6 +284,8 @@ async fn sniff(stream: &mut Stream, core: &Core) -> Result<(Start, Bytes), Prepa
     }
 }
 
+/// A first message of a work connection is shorter.
+const READ_AHEAD: usize = 256;
 const METHOD: &[u8] = b"GET ";
 
 /// Whether a request is for this path, as far as its bytes tell.

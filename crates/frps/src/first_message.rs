@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use frp_proto::exchange::server::{AcceptError, FirstMessage, ServerAccept};
 use frp_proto::msg::{Message, NewWorkConn, StartWorkConn};
 use frp_proto::wire::WireVersion;
@@ -74,26 +75,30 @@ pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, connection: Arc<Con
     }
 }
 
-/// Reads the first message and not a byte beyond it.
+/// Reads the first message; what came with it is put back.
 async fn read(stream: &mut Stream) -> Result<FirstMessage, ReadError> {
     let mut accept = ServerAccept::new(rand::random());
     let mut buffer = [0; 512];
     loop {
-        let wanted = accept.wanted()?.min(buffer.len());
-        let part = buffer.get_mut(..wanted).unwrap_or_default();
-        let length = stream.read(part).await?;
+        let length = stream.read(&mut buffer).await?;
         if length == 0 {
             return Err(ReadError::Eof);
         }
-        let outcome = accept.receive(part.get(..length).unwrap_or_default());
-        let output = accept.take_output();
-        if !output.is_empty() {
-            // The client may wait for our hello before its login. Bounded by the deadline of the whole.
-            stream.write_all(&output).await?;
-            stream.flush().await?;
-        }
-        if let (_, Some(first)) = outcome? {
-            return Ok(first);
+        let mut read = buffer.get(..length).unwrap_or_default();
+        while !read.is_empty() {
+            let outcome = accept.receive(read);
+            let output = accept.take_output();
+            if !output.is_empty() {
+                // The client may wait for our hello before its login. Bounded by the deadline of the whole.
+                stream.write_all(&output).await?;
+                stream.flush().await?;
+            }
+            let (taken, first) = outcome?;
+            read = read.get(taken..).unwrap_or_default();
+            if let Some(first) = first {
+                stream.put_back(Bytes::copy_from_slice(read));
+                return Ok(first);
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use frp_proto::wire::Framing;
 use frp_stream::Stream;
 use frp_stream::relay::{RelayEnd, RelayOptions, relay};
@@ -13,6 +14,9 @@ use tracing::{debug, trace};
 use crate::proxy::Proxy;
 use crate::sudp_bridge;
 use crate::traffic::Traffic;
+
+/// Of what a user has said before it has a work connection, so much goes with the announcement.
+const FIRST_BYTES: usize = 2 * 1024;
 
 /// A user, and the address of ours that it connected to.
 pub(crate) struct UserConn {
@@ -57,8 +61,17 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, user: UserConn) {
 }
 
 /// The user and what stands for the service: a work connection that knows of the user, with the layers of the proxy.
-async fn join(proxy: &Proxy, user: UserConn) -> Option<(Stream, Stream)> {
-    let work = proxy.work_conn(Some(user.peer), Some(user.local)).await.ok()?;
+async fn join(proxy: &Proxy, mut user: UserConn) -> Option<(Stream, Stream)> {
+    // What the user has said by now goes with the announcement: a write, a wake-up and a read less on the way.
+    let limit = if proxy.has_no_layers() && user.datagrams.is_none() { FIRST_BYTES } else { 0 };
+    let mut first = 0;
+    let mut begin = || {
+        let bytes = if limit > 0 { user.stream.take_arrived(limit) } else { Bytes::new() };
+        first += bytes.len();
+        bytes
+    };
+    let work = proxy.work_conn_for(Some(user.peer), Some(user.local), &mut begin).await.ok()?;
+    proxy.traffic.add_inbound(first as u64);
     trace!(
         "handler user tcp connection, use_encryption: {}, use_compression: {}",
         proxy.payload.encryption, proxy.payload.compression

@@ -15,6 +15,8 @@ pub(crate) use boxed::Layer;
 pub use boxed::{Boxed, PieceIo, ReadPiece};
 use bytes::Bytes;
 pub use prefixed::Prefixed;
+#[cfg(target_os = "linux")]
+use rustix::net::RecvFlags;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
@@ -143,7 +145,8 @@ impl Stream {
         Some(known.unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()))
     }
 
-    fn put_back(&mut self, bytes: Bytes) {
+    /// Puts `bytes` back: the next reads give them, before anything put back earlier.
+    pub fn put_back(&mut self, bytes: Bytes) {
         match self {
             Self::Tcp(tcp) => tcp.put_back(bytes),
             Self::Layered(io) => io.put_back(bytes),
@@ -154,6 +157,19 @@ impl Stream {
         match self {
             Self::Tcp(tcp) => tcp.prefix(),
             Self::Layered(io) => io.prefix(),
+        }
+    }
+
+    /// Bytes that have come, at most `limit`, without waiting; none if there are none, at the end of the stream, and where it
+    /// is not known.
+    ///
+    /// Of a TCP connection the system is asked, since the runtime does not know of a new connection yet whether anything
+    /// has come on it.
+    pub fn take_arrived(&mut self, limit: usize) -> Bytes {
+        match self {
+            Self::Tcp(tcp) if tcp.prefix().is_empty() => arrived(tcp.inner(), limit),
+            Self::Tcp(tcp) => tcp.take_prefix(limit),
+            Self::Layered(io) => io.take_prefix(limit),
         }
     }
 
@@ -207,6 +223,21 @@ impl fmt::Debug for Stream {
             Self::Layered(_) => f.write_str("Layered"),
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn arrived(tcp: &TcpStream, limit: usize) -> Bytes {
+    let mut buffer = crate::buffer::Buffer::take();
+    let room = limit.min(buffer.len());
+    let room = buffer.get_mut(..room).unwrap_or_default();
+    // A failure is there to be seen again.
+    let count = rustix::net::recv(tcp, &mut *room, RecvFlags::DONTWAIT).map_or(0, |(count, _)| count);
+    Bytes::copy_from_slice(room.get(..count).unwrap_or_default())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn arrived(_: &TcpStream, _: usize) -> Bytes {
+    Bytes::new()
 }
 
 impl AsyncRead for Stream {

@@ -42,6 +42,10 @@ impl<T> Prefixed<T> {
         (self.prefix, self.inner)
     }
 
+    pub(super) fn take_prefix(&mut self, limit: usize) -> Bytes {
+        self.prefix.split_to(limit.min(self.prefix.len()))
+    }
+
     pub(super) fn put_back(&mut self, bytes: Bytes) {
         self.prefix = if self.prefix.is_empty() {
             bytes

@@ -16,13 +16,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use frp_config::{ProxyBase, ProxyConfig, ProxyType};
 use frp_proto::msg::{NewProxy, StartWorkConn};
 use frp_proto::wire::Framing;
 use frp_stream::Stream;
 use frp_stream::layer::{Layers, LimitSide};
 use frp_stream::limit::RateLimiter;
-use frp_stream::message::write_message_in;
+use frp_stream::message::write_message_and;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -106,6 +107,18 @@ impl Proxy {
         source: Option<SocketAddr>,
         destination: Option<SocketAddr>,
     ) -> Result<WorkConn, TakeError> {
+        self.work_conn_for(source, destination, || Bytes::new()).await
+    }
+
+    /// The same for a user whose first bytes, as they are given once there is a connection, go on it in the same write.
+    /// Only without layers.
+    pub(crate) async fn work_conn_for(
+        &self,
+        source: Option<SocketAddr>,
+        destination: Option<SocketAddr>,
+        mut first: impl FnMut() -> Bytes,
+    ) -> Result<WorkConn, TakeError> {
+        let mut begun = Bytes::new();
         let start = self.start_message(source, destination).into();
         for times in 0..self.attempts {
             let mut work = self
@@ -114,7 +127,10 @@ impl Proxy {
                 .await
                 .inspect_err(|error| warn!("failed to get work connection: {error}"))?;
             debug!("get a new work connection: [{}]", work.peer);
-            let written = write_message_in(&mut work.stream, work.wire.into(), &start);
+            if begun.is_empty() {
+                begun = first();
+            }
+            let written = write_message_and(&mut work.stream, work.wire.into(), &start, &begun);
             match tokio::time::timeout(START_TIMEOUT, written).await {
                 Ok(Ok(())) => return Ok(work),
                 Ok(Err(error)) => {
@@ -136,6 +152,11 @@ impl Proxy {
             compression: self.payload.compression,
             limiter: self.payload.limiter.clone().map(|limiter| (limiter, LimitSide::Plain)),
         }
+    }
+
+    /// Whether bytes go on a work connection as they are, and at any rate.
+    pub(crate) fn has_no_layers(&self) -> bool {
+        !self.payload.encryption && !self.payload.compression && self.payload.limiter.is_none()
     }
 
     /// Serves a user who came to a port of the proxy's own.
