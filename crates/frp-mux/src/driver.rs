@@ -15,6 +15,7 @@ use crate::engine::Outgoing;
 use crate::input::{Input, READ_BUFFER};
 use crate::shared::Shared;
 use crate::sync::{Sleep, sleep_until};
+use crate::turns::Turns;
 
 /// One read of a quiet session, which then needs no buffer while it waits.
 const QUIET_READ: usize = 4 * 1024;
@@ -47,6 +48,7 @@ pub struct Driver<T> {
     /// Since when the transport has taken nothing.
     stalled: Option<Duration>,
     trim_at: Option<Duration>,
+    turns: Turns,
     closing: Option<Closing>,
     timer: Option<Pin<Box<Sleep>>>,
     timer_at: Option<Duration>,
@@ -76,6 +78,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             paused: false,
             stalled: None,
             trim_at: None,
+            turns: Turns::default(),
             closing: None,
             timer: None,
             timer_at: None,
@@ -165,7 +168,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let in_time = if due { state.engine.handle_timeout(now) } else { Ok(()) };
         // What a layer below still holds goes first: behind it, everything would only wait in a longer line.
         if self.takes_more() && state.engine.wants_transmit() {
-            state.engine.transmit(&mut self.out, now);
+            let frames = state.engine.transmit(&mut self.out, now);
+            self.turns.gathered(frames, self.out.len());
         }
         self.paused = state.engine.reading_paused();
         state.engine.take_wakes(&mut self.wakes);
@@ -317,6 +321,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Driver<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<SessionEnd> {
         let this = self.get_mut();
+        if !this.is_blocked() && this.closing.is_none() && this.turns.comes_last(&this.shared) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         for _ in 0..ROUNDS {
             let now = this.shared.now();
             match this.step(cx, now) {

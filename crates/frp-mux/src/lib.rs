@@ -9,7 +9,7 @@
 //! - [`engine`]: the protocol as a state machine, without I/O, task or clock. Everything about frames, windows, turns and
 //!   deadlines is there, and so are most tests.
 //! - [`frame`]: the 12 bytes of a header.
-//! - `driver`: moves bytes between transport and engine. `input`: its read buffers.
+//! - `driver`: moves bytes between transport and engine. `input`: its read buffers. `turns`: when it lets others go first.
 //! - `shared`: the engine behind a mutex, which handles and driver take for a moment at a time.
 //! - `session`, `stream`: the handles.
 //! - `sync`: lock, wake-ups and clock, which the model check (`model`) replaces.
@@ -66,6 +66,7 @@ mod sync;
 #[cfg(test)]
 #[cfg(not(frp_loom))]
 mod tests;
+mod turns;
 
 pub use config::{Config, INITIAL_WINDOW};
 pub use driver::Driver;

@@ -39,7 +39,7 @@ pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, connection: Arc<Con
         biased;
         () = core.stop.cancelled() => return,
         () = connection.evicted() => return,
-        first = timeout_at(deadline, read(&mut stream)) => first,
+        first = timeout_at(deadline, Box::pin(read(&mut stream))) => first,
     };
     let first = match first {
         Ok(Ok(first)) => first,

@@ -11,7 +11,7 @@ use super::Engine;
 use super::outgoing::Outgoing;
 use super::state::{Fin, Place};
 use super::table::StreamKey;
-use crate::frame::{Flags, Header};
+use crate::frame::{Flags, HEADER_LEN, Header};
 
 /// The largest frame of a stream that has the transport for itself, and of one that shares it.
 const TURN_ALONE: usize = 64 * 1024;
@@ -47,14 +47,16 @@ impl Engine {
             || self.deadlines.ping_wanted()
     }
 
-    /// Fills `out` with frames: those that steer first, then data in turns, until enough for one write is there.
-    pub fn transmit(&mut self, out: &mut Outgoing, now: Duration) {
+    /// Fills `out` with frames: those that steer first, then data in turns, until enough for one write is there. Says how
+    /// many came together, roughly.
+    pub fn transmit(&mut self, out: &mut Outgoing, now: Duration) -> usize {
         while let Some(key) = self.updates.pop_front() {
             self.grant(key, now);
         }
         if let Some(opaque) = self.deadlines.ping_due(now) {
             self.push_control(Header::ping(Flags::SYN, opaque));
         }
+        let mut frames = self.control.len() / HEADER_LEN;
         out.push_copy(&self.control);
         if self.control.capacity() > 4096 {
             self.control = bytes::BytesMut::new();
@@ -68,7 +70,9 @@ impl Engine {
                 break;
             };
             self.turn(key, out, now);
+            frames += 1;
         }
+        frames
     }
 
     /// Puts a stream that was written to among those that have something to send.
