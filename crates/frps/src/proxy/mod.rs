@@ -107,7 +107,7 @@ impl Proxy {
         source: Option<SocketAddr>,
         destination: Option<SocketAddr>,
     ) -> Result<WorkConn, TakeError> {
-        self.work_conn_for(source, destination, || Bytes::new()).await
+        self.work_conn_for(source, destination, Bytes::new).await
     }
 
     /// The same for a user whose first bytes, as they are given once there is a connection, go on it in the same write.
