@@ -8,7 +8,7 @@ rank() {
   case "$1" in
     frp-proto | frp-template | frp-log) echo 0 ;;
     frp-mux | frp-stream | frp-auth) echo 1 ;;
-    frp-http) echo 2 ;;
+    frp-http | frp-kcp) echo 2 ;;
     frp-net) echo 3 ;;
     frp-config) echo 4 ;;
     frp-cli) echo 5 ;;

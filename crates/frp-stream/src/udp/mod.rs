@@ -10,6 +10,7 @@
 //! | [`UserPort`] | the port that users send to: on the server for udp, at the visitor for sudp |
 //! | [`Forwarder`] | the other end: the client, with a socket to the local service for each user |
 //! | [`DatagramReader`], [`DatagramWriter`] | the messages between them |
+//! | [`BatchSocket`] | many datagrams with one call of the system |
 
 mod channel;
 mod forwarder;
@@ -26,6 +27,7 @@ pub use channel::{
 };
 pub use forwarder::{Forwarder, ForwarderEnd, ForwarderOptions, ForwarderReport, HeaderFn};
 pub use port::{ExchangeEnd, Meter, UserPort};
+pub use socket::{BatchSocket, Progress, SendError};
 
 use std::time::Duration;
 

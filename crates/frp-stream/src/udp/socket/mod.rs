@@ -32,7 +32,7 @@ const RUN_BYTES: usize = 65_000;
 
 /// A socket, connected or not.
 #[derive(Debug)]
-pub(super) struct BatchSocket {
+pub struct BatchSocket {
     socket: UdpSocket,
     /// Whether it sends to one address only.
     connected: bool,
@@ -42,19 +42,37 @@ pub(super) struct BatchSocket {
 
 impl BatchSocket {
     /// Makes the most of `socket`. `connected` says that it has one peer.
-    pub(super) fn new(socket: UdpSocket, connected: bool) -> Self {
-        // Both are a matter of speed only.
+    pub fn new(socket: UdpSocket, connected: bool) -> Self {
+        // This and the next are a matter of speed only.
         let _ = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
+        Self::with_system_buffers(socket, connected)
+    }
+
+    /// The same, with so many bytes that the kernel may hold either way, as far as the system's limits allow it.
+    pub fn with_buffers(socket: UdpSocket, connected: bool, bytes: usize) -> Self {
+        let options = SockRef::from(&socket);
+        let _ = (options.set_recv_buffer_size(bytes), options.set_send_buffer_size(bytes));
+        Self::with_system_buffers(socket, connected)
+    }
+
+    fn with_system_buffers(socket: UdpSocket, connected: bool) -> Self {
         let _ = system::join_received(&socket);
         Self { socket, connected, runs: AtomicBool::new(system::SENDS_RUNS) }
     }
 
-    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+    /// The address that it is bound to.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
     /// Waits until there is something to [receive](Self::receive).
-    pub(super) async fn readable(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Those of the runtime, which ends.
+    pub async fn readable(&self) -> io::Result<()> {
         self.socket.readable().await
     }
 
@@ -63,7 +81,7 @@ impl BatchSocket {
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when there is none; and those of the socket, such as a refusal of what was sent.
-    pub(super) fn receive(&self, mut each: impl FnMut(&[u8], SocketAddr)) -> io::Result<()> {
+    pub fn receive(&self, mut each: impl FnMut(&[u8], SocketAddr)) -> io::Result<()> {
         let receive = || system::receive(&self.socket, !self.connected, &mut each);
         self.socket.try_io(Interest::READABLE, receive)
     }
@@ -73,7 +91,7 @@ impl BatchSocket {
     ///
     /// # Errors
     /// Of the first that could not be sent, with what was sent before it. The others are not tried.
-    pub(super) async fn send(
+    pub async fn send(
         &self,
         bytes: &[u8],
         lengths: &[usize],
@@ -132,17 +150,20 @@ impl BatchSocket {
 
 /// Datagrams could not be sent.
 #[derive(Debug)]
-pub(super) struct SendError {
-    pub(super) error: io::Error,
+pub struct SendError {
+    /// Why.
+    pub error: io::Error,
     /// What was sent before.
-    pub(super) sent: Progress,
+    pub sent: Progress,
 }
 
 /// How far sending came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Progress {
-    pub(super) datagrams: usize,
-    pub(super) bytes: usize,
+pub struct Progress {
+    /// How many.
+    pub datagrams: usize,
+    /// And how many bytes they have together.
+    pub bytes: usize,
 }
 
 impl Progress {

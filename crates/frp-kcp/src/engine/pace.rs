@@ -1,0 +1,235 @@
+//! How fast segments may leave, and how many may be on their way.
+//!
+//! The original has no congestion control (`nc = 1`): it sends a whole window at once whenever it may, which its small
+//! windows make bearable. Windows that fill a long path would overflow every queue on it. So the rate at which the path
+//! delivers is measured, as BBR does it (draft-cardwell-iccrg-bbr-congestion-control-00, without its probing for the
+//! round trip): by how much was acknowledged between the sending and the acknowledgement of a segment. Loss does not
+//! slow it down, as it does not slow the original down. It never goes below what the original's client may send.
+
+use crate::Micros;
+
+/// Segments that may be on their way whatever was measured: the send window of the original's client.
+const LEAST_WINDOW: u64 = 128;
+/// The shortest round trip over which those are spread: the interval at which the original sends.
+const LEAST_SPREAD: Micros = 20_000;
+/// How long a peer may hold acknowledgements back: that interval, and something for its timers.
+const ACK_DELAY: Micros = 25_000;
+/// What is sent at once to make up for the coarseness of timers.
+const BURST: Micros = 2_000;
+/// Rounds for which a rate counts.
+const ROUNDS: usize = 10;
+/// How long the shortest round trip counts.
+const SHORTEST_FOR: Micros = 10_000_000;
+/// In hundredths: twice the rate a round, 2 / ln 2; and what empties the queue that this made.
+const STARTUP: u64 = 289;
+const DRAIN: u64 = 35;
+/// In hundredths, one for each shortest round trip.
+const CYCLE: [u64; 8] = [125, 75, 100, 100, 100, 100, 100, 100];
+
+/// What is remembered of a segment when it is sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Mark {
+    sent_at: Micros,
+    /// What had been acknowledged, and when the last of it.
+    delivered: u64,
+    delivered_at: Micros,
+    /// When the segment was sent whose acknowledgement was the last one.
+    from: Micros,
+    /// There was too little to send to tell how fast it could have gone.
+    was_idle: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Startup,
+    Drain,
+    Steady,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pace {
+    state: State,
+    /// Segments per second: the largest sample of each of the last rounds.
+    rates: [u64; ROUNDS],
+    round: usize,
+    /// The round ends when this much has been acknowledged at the sending of what is acknowledged.
+    round_end: u64,
+    delivered: u64,
+    delivered_at: Micros,
+    from: Micros,
+    /// Until so much is acknowledged, samples tell nothing from above.
+    idle_until: u64,
+    shortest: Option<Micros>,
+    shortest_at: Micros,
+    /// The rate at which startup last saw growth, and the rounds without since.
+    full: u64,
+    flat_rounds: u8,
+    cycle: usize,
+    cycle_at: Micros,
+    /// When the next segment may leave, in nanoseconds.
+    next: u64,
+    /// The newest of those that were acknowledged together.
+    newest: Option<Mark>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            state: State::Startup,
+            rates: [0; ROUNDS],
+            round: 0,
+            round_end: 0,
+            delivered: 0,
+            delivered_at: 0,
+            from: 0,
+            idle_until: 0,
+            shortest: None,
+            shortest_at: 0,
+            full: 0,
+            flat_rounds: 0,
+            cycle: 2,
+            cycle_at: 0,
+            next: 0,
+            newest: None,
+        }
+    }
+}
+
+impl Pace {
+    /// A segment leaves while `outstanding` others are on their way.
+    pub(crate) fn sent(&mut self, now: Micros, outstanding: usize, smoothed: Option<Micros>) -> Mark {
+        if outstanding == 0 {
+            self.from = now;
+            self.delivered_at = now;
+        }
+        let rate = self.rate(smoothed);
+        if let Some(gap) = 1_000_000_000_u64.checked_div(rate) {
+            self.next = self.next.max(now.saturating_sub(BURST) * 1000) + gap;
+        }
+        Mark {
+            sent_at: now,
+            delivered: self.delivered,
+            delivered_at: self.delivered_at,
+            from: self.from,
+            was_idle: self.delivered < self.idle_until,
+        }
+    }
+
+    /// When the next segment may leave.
+    pub(crate) const fn next(&self) -> Micros {
+        self.next / 1000
+    }
+
+    /// Everything was sent, and more could have been.
+    pub(crate) fn idle(&mut self, outstanding: usize) {
+        self.idle_until = self.delivered + (outstanding as u64).max(1);
+    }
+
+    /// A segment was acknowledged for the first time.
+    pub(crate) fn acknowledged(&mut self, now: Micros, mark: Mark) {
+        self.delivered += 1;
+        self.delivered_at = now;
+        if self.newest.is_none_or(|newest| mark.delivered >= newest.delivered) {
+            self.newest = Some(mark);
+        }
+    }
+
+    pub(crate) fn round_trip(&mut self, now: Micros, rtt: Micros) {
+        let is_old = now.saturating_sub(self.shortest_at) > SHORTEST_FOR;
+        if is_old || self.shortest.is_none_or(|shortest| rtt <= shortest) {
+            self.shortest = Some(rtt.max(1));
+            self.shortest_at = now;
+        }
+    }
+
+    /// All acknowledgements of a datagram were counted.
+    pub(crate) fn update(&mut self, now: Micros, outstanding: usize) {
+        let Some(mark) = self.newest.take() else { return };
+        self.from = mark.sent_at;
+        let began_round = mark.delivered >= self.round_end;
+        if began_round {
+            self.round_end = self.delivered;
+        }
+        let interval = (mark.sent_at - mark.from).max(now.saturating_sub(mark.delivered_at));
+        let count = self.delivered - mark.delivered;
+        if let Some(rate) = (count * 1_000_000).checked_div(interval)
+            && self.shortest.is_none_or(|shortest| interval >= shortest)
+        {
+            let best = self.best();
+            if !mark.was_idle || rate >= best {
+                if began_round {
+                    self.round = (self.round + 1) % ROUNDS;
+                    if let Some(slot) = self.rates.get_mut(self.round) {
+                        *slot = 0;
+                    }
+                }
+                if let Some(slot) = self.rates.get_mut(self.round) {
+                    *slot = rate.max(*slot);
+                }
+            }
+        }
+        self.advance(now, outstanding, began_round && !mark.was_idle);
+    }
+
+    fn advance(&mut self, now: Micros, outstanding: usize, round_counts: bool) {
+        match self.state {
+            State::Startup if round_counts => {
+                let best = self.best();
+                if best * 4 >= self.full * 5 {
+                    self.full = best;
+                    self.flat_rounds = 0;
+                } else {
+                    self.flat_rounds += 1;
+                    if self.flat_rounds >= 3 {
+                        self.state = State::Drain;
+                    }
+                }
+            }
+            State::Startup => {}
+            State::Drain => {
+                if (outstanding as u64) <= self.product().max(LEAST_WINDOW / 2) {
+                    self.state = State::Steady;
+                    self.cycle_at = now;
+                }
+            }
+            State::Steady => {
+                if now.saturating_sub(self.cycle_at) >= self.shortest.unwrap_or(0).max(1_000) {
+                    self.cycle = (self.cycle + 1) % CYCLE.len();
+                    self.cycle_at = now;
+                }
+            }
+        }
+    }
+
+    fn best(&self) -> u64 {
+        self.rates.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Segments that fill the path and no queue on it.
+    fn product(&self) -> u64 {
+        self.best() * self.shortest.unwrap_or(0) / 1_000_000
+    }
+
+    /// Segments that may be on their way.
+    pub(crate) fn window(&self) -> usize {
+        let best = self.best();
+        let gain = if self.state == State::Startup { STARTUP } else { 200 };
+        let window = self.product() * gain / 100 + best * ACK_DELAY / 1_000_000;
+        usize::try_from(window.max(LEAST_WINDOW)).unwrap_or(usize::MAX)
+    }
+
+    /// Segments per second.
+    fn rate(&self, smoothed: Option<Micros>) -> u64 {
+        let best = self.best();
+        if best == 0 {
+            return 0;
+        }
+        let gain = match self.state {
+            State::Startup => STARTUP,
+            State::Drain => DRAIN,
+            State::Steady => CYCLE.get(self.cycle).copied().unwrap_or(100),
+        };
+        let least = LEAST_WINDOW * 1_000_000 / smoothed.unwrap_or(0).max(LEAST_SPREAD);
+        (best * gain / 100).max(least)
+    }
+}

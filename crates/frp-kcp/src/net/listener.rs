@@ -1,0 +1,155 @@
+//! All conversations of one socket.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Waker;
+
+use frp_stream::udp::BatchSocket;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::driver::{Route, drive};
+use super::shared::Shared;
+use super::table::{Found, Table};
+use super::{KcpStream, SOCKET_BUFFER};
+use crate::config::Config;
+
+/// Conversations whose peers have not yet acknowledged anything of ours, of all addresses together. Another one ends
+/// the oldest of them. Whoever floods a listener with forged addresses gets no more than this; a client needs its place
+/// for one round trip.
+pub const UNPROVEN: usize = 1024;
+/// Conversations that wait to be accepted. One that finds no room begins again when its peer sends again. kcp-go
+/// `acceptBacklog` is 128.
+const BACKLOG: usize = 256;
+
+/// A conversation that a peer has begun.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Its bytes.
+    pub stream: KcpStream,
+    /// Where the peer is, as the socket says it: an IPv4 address may be a mapped one.
+    pub peer: SocketAddr,
+}
+
+/// Where conversations come from.
+#[derive(Debug)]
+pub struct Listener {
+    accepted: mpsc::Receiver<Accepted>,
+}
+
+impl Listener {
+    /// Listens on a socket. The driver has to be run; with it, all conversations end.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn new(socket: UdpSocket, config: Config) -> io::Result<(Self, ListenerDriver)> {
+        let local = socket.local_addr()?;
+        let socket = Arc::new(BatchSocket::with_buffers(socket, false, SOCKET_BUFFER));
+        let (sender, accepted) = mpsc::channel(BACKLOG);
+        let receiver = Receiver {
+            config,
+            local,
+            table: Table::default(),
+            accepted: sender,
+            drivers: JoinSet::new(),
+            touched: Vec::new(),
+        };
+        Ok((Self { accepted }, ListenerDriver { socket, receiver }))
+    }
+
+    /// The next conversation that a peer has begun; none when the driver is gone. Nothing of a peer is awaited.
+    pub async fn accept(&mut self) -> Option<Accepted> {
+        self.accepted.recv().await
+    }
+}
+
+/// Receives for all conversations and owns the tasks that drive them.
+pub struct ListenerDriver {
+    socket: Arc<BatchSocket>,
+    receiver: Receiver,
+}
+
+impl ListenerDriver {
+    /// Runs until the socket fails for good, which sockets of UDP do not, or until it is dropped, which ends every
+    /// conversation.
+    pub async fn run(self) {
+        let Self { socket, mut receiver } = self;
+        loop {
+            tokio::select! {
+                ended = receiver.drivers.join_next(), if !receiver.drivers.is_empty() => {
+                    if let Some(Ok((from, id))) = ended {
+                        receiver.table.remove(from, id);
+                    }
+                }
+                readable = socket.readable() => {
+                    if readable.is_err() {
+                        return;
+                    }
+                    // Errors are about datagrams that were sent, to whomever.
+                    let _ = socket.receive(|datagram, from| receiver.receive(&socket, datagram, from));
+                    receiver.wake_touched();
+                }
+            }
+        }
+    }
+}
+
+struct Receiver {
+    config: Config,
+    local: SocketAddr,
+    table: Table,
+    accepted: mpsc::Sender<Accepted>,
+    drivers: JoinSet<(SocketAddr, u64)>,
+    /// Conversations that have got something of this batch.
+    touched: Vec<Arc<Shared>>,
+}
+
+impl Receiver {
+    fn receive(&mut self, socket: &Arc<BatchSocket>, datagram: &[u8], from: SocketAddr) {
+        let shared = match self.table.find(from, datagram) {
+            Found::Known(shared) => Arc::clone(shared),
+            Found::Begins(conv) => match self.begin(socket, from, conv) {
+                Some(shared) => shared,
+                None => return,
+            },
+            Found::Nowhere => return,
+        };
+        let now = shared.now();
+        let mut state = shared.lock();
+        let was_proven = state.conversation.is_proven();
+        state.conversation.receive(now, datagram);
+        let is_proven = state.conversation.is_proven();
+        drop(state);
+        if is_proven && !was_proven {
+            self.table.prove(from, &shared);
+        }
+        if !self.touched.last().is_some_and(|last| Arc::ptr_eq(last, &shared)) {
+            self.touched.push(shared);
+        }
+    }
+
+    fn begin(&mut self, socket: &Arc<BatchSocket>, from: SocketAddr, conv: u32) -> Option<Arc<Shared>> {
+        // Before anything is kept: whoever accepts is behind.
+        let place = self.accepted.try_reserve().ok()?;
+        let shared = Arc::new(Shared::new(conv, self.config.clone(), from, self.local));
+        let id = self.table.add(from, conv, Arc::clone(&shared), UNPROVEN);
+        place.send(Accepted { stream: KcpStream::new(Arc::clone(&shared)), peer: from });
+        let route = Route { socket: Arc::clone(socket), to: Some(from) };
+        let driven = Arc::clone(&shared);
+        self.drivers.spawn(async move {
+            drive(driven, route).await;
+            (from, id)
+        });
+        Some(shared)
+    }
+
+    fn wake_touched(&mut self) {
+        for shared in self.touched.drain(..) {
+            let wakers = shared.lock().ready();
+            wakers.into_iter().flatten().for_each(Waker::wake);
+            shared.wake.notify_one();
+        }
+    }
+}
