@@ -56,7 +56,6 @@ pub fn server(config: &ServerConfig) -> Findings {
     let mut findings = Findings::default();
     findings.stop(!config.http_plugins.is_empty(), "httpPlugins");
     findings.stop(config.auth.method == "oidc", "auth.method = \"oidc\"");
-    findings.stop(config.kcp_bind_port > 0, "kcpBindPort");
     findings.warn(config.ssh_tunnel_gateway.bind_port > 0, "sshTunnelGateway");
     findings.web_server(&config.web_server);
     findings
@@ -66,12 +65,7 @@ pub fn server(config: &ServerConfig) -> Findings {
 #[must_use]
 pub fn client(config: &ClientConfig) -> Findings {
     let mut findings = Findings::default();
-    let transport = &config.transport;
     findings.stop(config.auth.method == "oidc", "auth.method = \"oidc\"");
-    findings.stop(
-        transport.protocol == "kcp",
-        format!("transport.protocol = \"{}\"", transport.protocol),
-    );
     findings.stop(!config.virtual_net.address.is_empty(), "virtualNet.address");
     findings.web_server(&config.web_server);
     findings
@@ -142,9 +136,9 @@ mod tests {
     fn doors_stop_the_program() {
         let mut config = ClientConfig::default();
         config.complete(&Environment::default());
-        config.transport.protocol = "kcp".to_owned();
+        config.virtual_net.address = "10.0.0.1/24".to_owned();
         let texts: Vec<String> = client(&config).errors.iter().map(ToString::to_string).collect();
-        assert_eq!(texts, ["transport.protocol = \"kcp\" is not supported yet by this version",]);
+        assert_eq!(texts, ["virtualNet.address is not supported yet by this version"]);
     }
 
     #[test]

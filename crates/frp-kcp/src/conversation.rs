@@ -13,6 +13,7 @@
 //!
 //! They are sent only to a peer that has announced a window larger than any stock peer does.
 
+use crate::Micros;
 use crate::batch::Batch;
 use crate::config::{Config, LARGEST_STOCK_WINDOW, MTU};
 use crate::engine::low;
@@ -20,7 +21,6 @@ use crate::engine::receiver::Receiver;
 use crate::engine::sender::Sender;
 use crate::fec::{Datagram, Decoder, Encoder, HEADER_LEN};
 use crate::segment::{Command, OVERHEAD, Segment};
-use crate::Micros;
 
 const ENDS: u8 = 1;
 const KNOWS_END: u8 = 2;
@@ -180,12 +180,25 @@ impl Conversation {
 
     /// `is_direct` is false for what was recovered: it is older than it seems.
     fn segments(&mut self, now: Micros, mut rest: &[u8], is_direct: bool) {
+        let mut last = None;
         while let Ok(Some((segment, payload, after))) = Segment::decode(rest) {
             if segment.conv != self.conv {
                 break;
             }
             rest = after;
+            last = Some(segment);
             self.segment(now, segment, payload, is_direct);
+        }
+        let Some(last) = last else { return };
+        // After the single acknowledgements, which tell more of the same segments. What is behind what the peer has said
+        // before is late, or is of a peer that has forgotten us.
+        if self.sender.receive_una(now, last.una) {
+            self.heard_at = now;
+            self.asks = 0;
+            if is_direct {
+                self.sender.peer_window = last.window;
+                self.peer_is_ours |= last.window > LARGEST_STOCK_WINDOW;
+            }
         }
         self.sender.after_datagram(now);
         if self.abandoned_at.is_some() {
@@ -194,18 +207,9 @@ impl Conversation {
     }
 
     fn segment(&mut self, now: Micros, segment: Segment, payload: &[u8], is_direct: bool) {
-        // What is behind what the peer has said before is late, or is of a peer that has forgotten us.
-        if self.sender.receive_una(now, segment.una) {
-            self.heard_at = now;
-            self.asks = 0;
-            if is_direct {
-                self.sender.peer_window = segment.window;
-                self.peer_is_ours |= segment.window > LARGEST_STOCK_WINDOW;
-            }
-        }
         match segment.command {
             Command::Push => self.receiver.receive(now, segment.sn, segment.ts, payload),
-            Command::Ack => self.sender.receive_ack(now, segment.sn, segment.ts),
+            Command::Ack => self.sender.receive_ack(now, segment.sn, segment.ts, is_direct),
             Command::Ask => self.tell = Some(self.tell.unwrap_or(0)),
             Command::Tell => self.told(segment),
         }
@@ -321,7 +325,8 @@ impl Conversation {
         if self.receiver.take_tell(now) {
             flags = Some(flags.unwrap_or(0));
         }
-        if self.peer_is_ours && self.sender.has_sent_all()
+        if self.peer_is_ours
+            && self.sender.has_sent_all()
             && let Some(end) = self.end.as_mut().filter(|end| !end.is_known && end.left > 0 && end.at <= now)
         {
             end.left -= 1;
@@ -380,9 +385,9 @@ impl Conversation {
         if matches!(self.over, Some(Over::Silent | Over::Finished)) {
             return None;
         }
-        let end = self.end.as_ref().filter(|end| !end.is_known && self.peer_is_ours && self.sender.has_sent_all());
-        let is_trimmed =
-            self.decoder.is_trimmed() && self.sender.is_trimmed() && self.receiver.is_trimmed();
+        let end =
+            self.end.as_ref().filter(|end| !end.is_known && self.peer_is_ours && self.sender.has_sent_all());
+        let is_trimmed = self.decoder.is_trimmed() && self.sender.is_trimmed() && self.receiver.is_trimmed();
         [
             self.sender.due(now),
             self.receiver.due(),

@@ -92,8 +92,29 @@ impl Segment {
     /// An unknown command, or a payload longer than the datagram.
     pub fn decode(bytes: &[u8]) -> Result<Option<Decoded<'_>>, Malformed> {
         let Some((head, rest)) = bytes.split_first_chunk::<OVERHEAD>() else { return Ok(None) };
-        let [c0, c1, c2, c3, command, fragment, w0, w1, t0, t1, t2, t3, s0, s1, s2, s3, u0, u1, u2, u3, lens @ ..] =
-            *head;
+        let [
+            c0,
+            c1,
+            c2,
+            c3,
+            command,
+            fragment,
+            w0,
+            w1,
+            t0,
+            t1,
+            t2,
+            t3,
+            s0,
+            s1,
+            s2,
+            s3,
+            u0,
+            u1,
+            u2,
+            u3,
+            lens @ ..,
+        ] = *head;
         let segment = Self {
             conv: u32::from_le_bytes([c0, c1, c2, c3]),
             command: Command::from_byte(command).ok_or(Malformed)?,

@@ -17,6 +17,7 @@
 //! - [`mux`]: the socket below a session, and a mux stream as a stream
 //! - [`tls`]: both ends of TLS, with certificate checks as lenient and as strict as Go's
 //! - [`proxy`]: through a proxy to the server: http, https, socks5, ntlm
+//! - [`kcp`]: a byte stream over datagrams
 //! - [`quic`]: both ends of QUIC connections; [`session`]: one of those, or a mux session
 //! - [`websocket`]: a byte stream in frames, with its handshake at both ends
 //! - [`open_files`]: the limit of open files, raised for us and given back to executed children
@@ -28,6 +29,7 @@ pub mod address;
 pub mod dial;
 pub mod error_text;
 mod http_response;
+pub mod kcp;
 pub mod keepalive;
 pub mod listen;
 pub mod mux;

@@ -4,6 +4,7 @@
 //! ```text
 //! tcp:       TCP → [proxy] → [0x17] → [TLS] → [yamux] → stream
 //! websocket: TCP → [proxy] → websocket → [0x17] → [TLS] → [yamux] → stream
+//! kcp:       UDP → KCP → [0x17] → [TLS] → [yamux] → stream
 //! wss:       TCP → [proxy] → TLS → websocket → [yamux] → stream
 //! quic:      QUIC → stream
 //! ```
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use frp_net::address;
 use frp_net::dial::{DialError, DialOptions, dial_tcp};
+use frp_net::kcp;
 use frp_net::keepalive::Keepalive;
 use frp_net::mux;
 use frp_net::proxy::{Proxy, ProxyError};
@@ -52,6 +54,8 @@ pub(crate) struct ConnectorOptions {
     pub(crate) local_ip: Option<IpAddr>,
     /// `transport.proxyURL`.
     pub(crate) proxy: Option<Proxy>,
+    /// With `transport.protocol` `kcp`, where everything that is about TCP connections, and the proxy, means nothing.
+    pub(crate) kcp: Option<kcp::Config>,
     /// With `transport.protocol` `websocket` or `wss`.
     pub(crate) websocket: Option<WebSocketOptions>,
     /// With `transport.tls.enable` or protocol `wss`, its files and names.
@@ -82,6 +86,9 @@ pub enum ConnectError {
     /// No TCP connection.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// No way to a KCP server.
+    #[error(transparent)]
+    Kcp(#[from] kcp::DialError),
     /// No QUIC connection.
     #[error(transparent)]
     Quic(#[from] quic::DialError),
@@ -196,13 +203,21 @@ impl Dialer {
             local_ip: options.local_ip,
         };
         let resolver = &self.connector.resolver;
-        let (stream, [local, remote]) = match &options.proxy {
-            None => {
+        let (stream, [local, remote]) = match (&options.kcp, &options.proxy) {
+            (Some(config), _) => {
+                let (stream, addresses, driver) =
+                    kcp::dial(resolver, &options.host, options.port, options.dial_timeout, config.clone())
+                        .await?;
+                // Ends within a bounded time after the stream does.
+                self.connector.drivers.spawn(driver);
+                (stream, addresses)
+            }
+            (None, None) => {
                 let socket = dial_tcp(resolver, &options.host, options.port, &dial).await?;
                 let addresses = self.prepare(&socket).map_err(ConnectError::Tls)?;
                 (socket.into(), addresses)
             }
-            Some(proxy) => {
+            (None, Some(proxy)) => {
                 let prepare = |socket: &TcpStream| self.prepare(socket);
                 Box::pin(proxy.dial(resolver, &options.host, options.port, &dial, prepare)).await?
             }
@@ -305,6 +320,7 @@ impl MuxConnection {
             keepalive: Keepalive::default(),
             local_ip: None,
             proxy: None,
+            kcp: None,
             websocket: None,
             tls: None,
             custom_tls_first_byte: false,

@@ -9,6 +9,7 @@ use frp_config::common::ValueSource;
 use frp_config::{ClientConfig, ProxyConfig, VisitorConfig, unbuilt};
 use frp_net::address::join_host_port;
 use frp_net::dial;
+use frp_net::kcp;
 use frp_net::keepalive::Keepalive;
 use frp_net::open_files;
 use frp_net::proxy::{Proxy, ProxyError};
@@ -180,6 +181,7 @@ async fn connector_options(
         keepalive: Keepalive::from_seconds(transport.dial_server_keepalive),
         local_ip,
         proxy: Proxy::parse(transport.proxy_url.expose())?,
+        kcp: (transport.protocol == "kcp").then(|| kcp::config(transport.tcp_mux())),
         websocket: websocket_options(common),
         tls: match transport.protocol.as_str() {
             // Never without TLS; switched off, it proves nothing to nobody.

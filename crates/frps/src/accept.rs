@@ -156,14 +156,26 @@ async fn connection(core: Arc<Core>, tcp: TcpStream, peer: SocketAddr, slot: Slo
             drop(slot);
             return Box::pin(vhost::http::user(core, stream, peer)).await;
         }
-        Ok(Err(error @ PrepareError::NotTls)) => {
-            return warn!("checkAndEnableTLSServerConnWithTimeout error: {error}");
-        }
-        Ok(Err(error @ PrepareError::Nothing)) => return trace!("failed to accept frp connection: {error}"),
-        Ok(Err(error)) => return core.refusals.refused(peer, error),
-        Err(_) => return core.refusals.refused(peer, "i/o timeout"),
+        Ok(Err(error)) => return refuse(&core, peer, Some(error)),
+        Err(_) => return refuse(&core, peer, None),
     };
-    let inbound = Inbound { stream, peer, local };
+    serve_client(core, Inbound { stream, peer, local }, slot, deadline).await;
+}
+
+/// Says why nothing became of a connection; no error is no time.
+fn refuse(core: &Core, peer: SocketAddr, error: Option<PrepareError>) {
+    match error {
+        Some(error @ PrepareError::NotTls) => {
+            warn!("checkAndEnableTLSServerConnWithTimeout error: {error}");
+        }
+        Some(error @ PrepareError::Nothing) => trace!("failed to accept frp connection: {error}"),
+        Some(error) => core.refusals.refused(peer, error),
+        None => core.refusals.refused(peer, "i/o timeout"),
+    }
+}
+
+/// A client's connection, up to its streams.
+async fn serve_client(core: Arc<Core>, inbound: Inbound, slot: Slot, deadline: Instant) {
     match core.settings.mux.clone() {
         Some(config) => mux::serve(core, inbound, slot, config, deadline).await,
         None => {
@@ -171,6 +183,30 @@ async fn connection(core: Arc<Core>, tcp: TcpStream, peer: SocketAddr, slot: Slo
             Box::pin(first_message::serve(core, inbound, connection, deadline)).await;
         }
     }
+}
+
+/// The task of a connection on a port for clients alone, which may begin with TLS and is no websocket.
+pub(crate) async fn client_connection(core: Arc<Core>, inbound: Inbound, slot: Slot) {
+    let deadline = Instant::now() + FIRST_MESSAGE_TIMEOUT;
+    let Inbound { mut stream, peer, local } = inbound;
+    let prepared = async {
+        let (start, bytes) = sniff(&mut stream, &core).await?;
+        secure(&core, stream.with_prefix(bytes), start).await
+    };
+    let prepared = tokio::select! {
+        biased;
+        () = core.stop.cancelled() => return,
+        () = slot.evicted() => return,
+        prepared = timeout_at(deadline, Box::pin(prepared)) => prepared,
+    };
+    let refused = match prepared {
+        Ok(Ok((stream, _))) => {
+            return serve_client(core, Inbound { stream, peer, local }, slot, deadline).await;
+        }
+        Ok(Err(error)) => Some(error),
+        Err(_) => None,
+    };
+    refuse(&core, peer, refused);
 }
 
 /// A connection of which it is known whose it is.

@@ -8,8 +8,8 @@
 //! - [`run()`]: what the program does from its first log line on
 //! - [`Server`] (`server`): binds everything, then runs; `core`: what all tasks share; `settings`: the
 //!   configuration in the types needed here
-//! - `accept`: a connection on `bindPort`, up to its streams; `quic`: the same on `quicBindPort`; `mux`: many streams in
-//!   one connection; `pending`: the
+//! - `accept`: a connection on `bindPort`, up to its streams; `kcp`, `quic`: the same on `kcpBindPort` and
+//!   `quicBindPort`; `mux`: many streams in one connection; `pending`: the
 //!   cap on connections that have not said who they are; `refusals`: those that never do
 //! - `first_message`: the three kinds of streams, work and visitor connections; `login`: the third
 //! - `control`: a client's session; in it `registry` (which clients there are), `work_pool` (work connections and
@@ -37,6 +37,7 @@ mod first_message;
 mod footprint;
 mod group;
 mod ids;
+mod kcp;
 mod login;
 mod mux;
 mod pending;

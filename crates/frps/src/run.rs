@@ -78,13 +78,13 @@ mod tests {
     async fn what_guards_a_door_and_is_not_built_stops_the_program() {
         let mut config = ServerConfig::default();
         config.auth.method = "oidc".to_owned();
-        config.kcp_bind_port = 7000;
+        config.http_plugins.push(frp_config::server::HttpPluginOptions::default());
         config.complete();
         let error = run(&config, None).await.unwrap_err().to_string();
         assert_eq!(
             error,
-            "auth.method = \"oidc\" is not supported yet by this version\n\
-             kcpBindPort is not supported yet by this version"
+            "httpPlugins is not supported yet by this version\n\
+             auth.method = \"oidc\" is not supported yet by this version"
         );
     }
 

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use crate::accept;
 use crate::core::Core;
 use crate::settings::Settings;
-use crate::{quic, vhost};
+use crate::{kcp, quic, vhost};
 
 /// How long the server waits for its tasks at the end. Programs end within a second of being told.
 const END_TIMEOUT: Duration = Duration::from_millis(800);
@@ -37,6 +37,15 @@ pub enum BindError {
     /// The address for clients, or for users of https or tcpmux proxies, cannot be had.
     #[error("create server listener error, {0}")]
     Listen(std::io::Error),
+    /// `kcpBindPort` cannot be had.
+    #[error("listen on kcp udp address {address} error: {error}")]
+    Kcp {
+        /// The address.
+        address: String,
+        /// Why not.
+        #[source]
+        error: std::io::Error,
+    },
     /// The address for clients over QUIC cannot be had.
     #[error("listen on quic udp address {address} error: {error}")]
     Quic {
@@ -58,6 +67,7 @@ pub struct Server {
     core: Arc<Core>,
     /// For clients, and for users of ports that are shared with them.
     listener: TcpListener,
+    kcp: Option<kcp::Bound>,
     quic: Option<quic::Listener>,
     http: Option<TcpListener>,
     https: Option<TcpListener>,
@@ -91,6 +101,10 @@ impl Server {
         let listener = bind_tcp_with(&settings.bind_addr, settings.bind_port, settings.keepalive)
             .map_err(BindError::Listen)?;
         info!("frps tcp listen on {}", join_host_port(&settings.bind_addr, settings.bind_port));
+        let kcp = match settings.kcp_bind_port {
+            0 => None,
+            port => Some(kcp::bind(&settings, port)?),
+        };
         let tasks = TaskTracker::new();
         let quic = match settings.quic_bind_port {
             0 => None,
@@ -112,7 +126,7 @@ impl Server {
             })?),
         };
         let core = Core::new(settings, tls, auth, tasks, CancellationToken::new());
-        Ok(Self { core, listener, quic, http, https, tcpmux, asked: CancellationToken::new() })
+        Ok(Self { core, listener, kcp, quic, http, https, tcpmux, asked: CancellationToken::new() })
     }
 
     /// The address that clients connect to.
@@ -121,6 +135,12 @@ impl Server {
     /// That of the system.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// The address that clients reach over KCP, if that is on. A wildcard as it was bound.
+    #[must_use]
+    pub fn kcp_addr(&self) -> Option<SocketAddr> {
+        self.kcp.as_ref().map(kcp::Bound::local_addr)
     }
 
     /// The address that clients connect to over QUIC; `None` where that is off.
@@ -140,10 +160,13 @@ impl Server {
     /// Serves until the token of [`Server::stop_token`] is cancelled; then ends within a second. Dropping the future
     /// ends the server, too, without waiting for its tasks.
     pub async fn run(self) {
-        let Self { core, listener, quic, http, https, tcpmux, asked } = self;
+        let Self { core, listener, kcp, quic, http, https, tcpmux, asked } = self;
         let ends_with_us = core.stop.clone().drop_guard();
         let mut accepting = JoinSet::new();
         core.tasks.spawn(Arc::clone(&core.http.sweeper).run(core.stop.clone()));
+        if let Some(bound) = kcp {
+            accepting.spawn(kcp::serve(Arc::clone(&core), bound, asked.clone()));
+        }
         if let Some(listener) = quic {
             accepting.spawn(quic::serve(Arc::clone(&core), listener, asked.clone()));
         }

@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     pub(crate) bind_addr: String,
     /// `bindPort`; 0 lets the system choose, which only tests do.
     pub(crate) bind_port: u16,
+    /// `kcpBindPort`; 0 is off.
+    pub(crate) kcp_bind_port: u16,
     /// `proxyBindAddr`. No name while the server runs: see [`crate::Server::bind`].
     pub(crate) proxy_bind_addr: String,
     /// `transport.tcpMux`: how a mux session behaves; `None` without multiplexing.
@@ -88,6 +90,7 @@ impl Settings {
         Self {
             bind_addr: config.bind_addr.clone(),
             bind_port: port(config.bind_port),
+            kcp_bind_port: port(config.kcp_bind_port),
             proxy_bind_addr: config.proxy_bind_addr.clone(),
             mux,
             quic_bind_port: port(config.quic_bind_port),

@@ -75,6 +75,12 @@ impl Receiver {
         self.window.saturating_sub(u16::try_from(self.ready.len()).unwrap_or(u16::MAX))
     }
 
+    /// Segments that are kept.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.ready.len() + self.ahead.len()
+    }
+
     /// A segment of the stream has come.
     pub(crate) fn receive(&mut self, now: Micros, number: u32, ts: u32, data: &[u8]) {
         self.tells = 0;

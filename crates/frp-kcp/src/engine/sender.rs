@@ -16,8 +16,9 @@ const FAST_RESEND: u32 = 2;
 const PROBES: usize = 16;
 /// The longest time between two attempts to reach a peer that answers nothing.
 const LONGEST_TIMEOUT: Micros = 3_000_000;
-/// Segments that wait to be sent, at least.
+/// Segments that wait to be sent, at least and at most: what leaves while a writer wakes.
 const LEAST_QUEUE: usize = 128;
+const MOST_QUEUE: usize = 1024;
 /// Buffers that are kept for segments to come.
 const KEPT_BUFFERS: usize = 64;
 
@@ -127,7 +128,7 @@ impl Sender {
     }
 
     fn queue_limit(&self) -> usize {
-        self.pace.window().min(usize::from(self.own_window)).max(LEAST_QUEUE)
+        self.pace.window().clamp(LEAST_QUEUE, MOST_QUEUE)
     }
 
     /// Whether it is worth waking a writer.
@@ -152,24 +153,22 @@ impl Sender {
         true
     }
 
-    /// The peer has got this segment, which was sent at `ts`.
-    pub(crate) fn receive_ack(&mut self, now: Micros, sn: u32, ts: u32) {
+    /// The peer has got this segment, which was sent at `ts`. `is_timely` is false for what was held up on the way.
+    pub(crate) fn receive_ack(&mut self, now: Micros, sn: u32, ts: u32, is_timely: bool) {
         let Some(sn) = expand(self.una, sn).filter(|sn| (self.una..self.next).contains(sn)) else { return };
         self.acks.push((sn, ts));
         let at = usize::try_from(sn - self.una).unwrap_or(usize::MAX);
         let Some(slot) = self.flight.get_mut(at).filter(|slot| !slot.is_acknowledged) else { return };
         if slot.ts == ts {
             self.is_proven = true;
-            let rtt = now.saturating_sub(slot.sent_at);
-            self.rtt.sample(rtt);
-            self.pace.round_trip(now, rtt);
+            if is_timely {
+                let rtt = now.saturating_sub(slot.sent_at);
+                self.rtt.sample(rtt);
+                self.pace.round_trip(now, rtt);
+            }
         }
-        let taken = Slot {
-            data: std::mem::take(&mut slot.data),
-            is_acknowledged: false,
-            mark: slot.mark,
-            ..*slot
-        };
+        let taken =
+            Slot { data: std::mem::take(&mut slot.data), is_acknowledged: false, mark: slot.mark, ..*slot };
         slot.is_acknowledged = true;
         self.settle(now, taken);
         self.progress(now);

@@ -39,13 +39,7 @@ struct Item {
 impl Decoder {
     /// Takes a datagram. `recovered` is called with the bodies that it makes known, each with its size at the front and
     /// perhaps zeros at its end; a peer may have made them of anything.
-    pub fn receive(
-        &mut self,
-        sequence: u32,
-        body: &[u8],
-        is_parity: bool,
-        mut recovered: impl FnMut(&[u8]),
-    ) {
+    pub fn receive(&mut self, sequence: u32, body: &[u8], is_parity: bool, mut recovered: impl FnMut(&[u8])) {
         if body.len() > LONGEST || !self.insert(sequence, body, is_parity) || self.parities == 0 {
             return;
         }
@@ -89,7 +83,11 @@ impl Decoder {
         }
         let later = self.items.iter().rev().take_while(|item| is_after(item.sequence, sequence)).count();
         let at = self.items.len() - later;
-        if at.checked_sub(1).and_then(|before| self.items.get(before)).is_some_and(|item| item.sequence == sequence) {
+        if at
+            .checked_sub(1)
+            .and_then(|before| self.items.get(before))
+            .is_some_and(|item| item.sequence == sequence)
+        {
             return false;
         }
         if self.items.len() >= KEPT {
@@ -209,7 +207,8 @@ fn reconstruct(shards: &[Option<&[u8]>; DATA + PARITY], recovered: &mut impl FnM
         .iter()
         .map(|(shard, row)| {
             let mut rest = vec![0; length];
-            let known = row.iter().zip(data).filter_map(|(&coefficient, shard)| Some((coefficient, (*shard)?)));
+            let known =
+                row.iter().zip(data).filter_map(|(&coefficient, shard)| Some((coefficient, (*shard)?)));
             field::combine(&mut rest, &known);
             field::add(&mut rest, shard);
             rest

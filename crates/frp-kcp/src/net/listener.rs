@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -52,7 +53,7 @@ impl Listener {
             config,
             local,
             table: Table::default(),
-            accepted: sender,
+            accepted: Some(sender),
             drivers: JoinSet::new(),
             touched: Vec::new(),
         };
@@ -72,12 +73,20 @@ pub struct ListenerDriver {
 }
 
 impl ListenerDriver {
-    /// Runs until the socket fails for good, which sockets of UDP do not, or until it is dropped, which ends every
-    /// conversation.
-    pub async fn run(self) {
+    /// The address that is listened on.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.receiver.local
+    }
+
+    /// Runs until `stop` is ready, after which nobody can begin, and all conversations are over. Dropping it ends all
+    /// of them at once.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { socket, mut receiver } = self;
-        loop {
+        let mut stop = pin!(stop);
+        while !(receiver.accepted.is_none() && receiver.drivers.is_empty()) {
             tokio::select! {
+                () = &mut stop, if receiver.accepted.is_some() => receiver.accepted = None,
                 ended = receiver.drivers.join_next(), if !receiver.drivers.is_empty() => {
                     if let Some(Ok((from, id))) = ended {
                         receiver.table.remove(from, id);
@@ -100,7 +109,8 @@ struct Receiver {
     config: Config,
     local: SocketAddr,
     table: Table,
-    accepted: mpsc::Sender<Accepted>,
+    /// None once nobody can begin any more.
+    accepted: Option<mpsc::Sender<Accepted>>,
     drivers: JoinSet<(SocketAddr, u64)>,
     /// Conversations that have got something of this batch.
     touched: Vec<Arc<Shared>>,
@@ -132,7 +142,7 @@ impl Receiver {
 
     fn begin(&mut self, socket: &Arc<BatchSocket>, from: SocketAddr, conv: u32) -> Option<Arc<Shared>> {
         // Before anything is kept: whoever accepts is behind.
-        let place = self.accepted.try_reserve().ok()?;
+        let place = self.accepted.as_ref()?.try_reserve().ok()?;
         let shared = Arc::new(Shared::new(conv, self.config.clone(), from, self.local));
         let id = self.table.add(from, conv, Arc::clone(&shared), UNPROVEN);
         place.send(Accepted { stream: KcpStream::new(Arc::clone(&shared)), peer: from });

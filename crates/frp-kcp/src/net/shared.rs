@@ -114,10 +114,7 @@ impl State {
         let over = self.closed.is_some();
         let reads = over || self.conversation.readable() != Readable::Nothing;
         let writes = over || self.conversation.is_writable();
-        [
-            if reads { self.reader.take() } else { None },
-            if writes { self.writer.take() } else { None },
-        ]
+        [if reads { self.reader.take() } else { None }, if writes { self.writer.take() } else { None }]
     }
 
     /// Takes over how the conversation has ended.

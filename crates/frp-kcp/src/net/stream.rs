@@ -36,11 +36,7 @@ impl KcpStream {
     }
 
     /// Writes as much as there is room for of what `slices` gives.
-    fn write<'a>(
-        &self,
-        cx: &Context<'_>,
-        slices: impl Iterator<Item = &'a [u8]>,
-    ) -> Poll<io::Result<usize>> {
+    fn write<'a>(&self, cx: &Context<'_>, slices: impl Iterator<Item = &'a [u8]>) -> Poll<io::Result<usize>> {
         let mut state = self.shared.lock();
         if let Some(closed) = state.closed {
             return Poll::Ready(Err(closed.into()));

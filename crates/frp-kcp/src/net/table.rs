@@ -57,10 +57,8 @@ impl Table {
             return Found::Known(&entry.shared);
         }
         let first = if peer.is_none() { FIRST_SEGMENTS } else { 1 };
-        let begins = segment.command == Command::Push
-            && segment.sn < first
-            && segment.una == 0
-            && !payload.is_empty();
+        let begins =
+            segment.command == Command::Push && segment.sn < first && segment.una == 0 && !payload.is_empty();
         if begins { Found::Begins(segment.conv) } else { Found::Nowhere }
     }
 

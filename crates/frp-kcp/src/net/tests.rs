@@ -1,1 +1,205 @@
+//! Conversations over loopback.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::*;
+use crate::config::Config;
+use crate::segment::{Command, Segment};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, what).await.expect("nothing happened for a long time")
+}
+
+struct Server {
+    listener: Listener,
+    addr: SocketAddr,
+    tasks: JoinSet<()>,
+}
+
+impl Server {
+    async fn start(config: Config) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let addr = socket.local_addr().unwrap();
+        let (listener, driver) = Listener::new(socket, config).unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(driver.run(std::future::pending()));
+        Self { listener, addr, tasks }
+    }
+
+    /// A stream and its other end, which has read `hello`.
+    async fn pair(&mut self, config: Config) -> (KcpStream, KcpStream) {
+        let (mut near, driver) = connect(self.addr, config).await.unwrap();
+        self.tasks.spawn(driver);
+        near.write_all(b"hello").await.unwrap();
+        let mut far = soon(self.listener.accept()).await.unwrap().stream;
+        let mut read = [0; 5];
+        soon(far.read_exact(&mut read)).await.unwrap();
+        assert_eq!(&read, b"hello");
+        (near, far)
+    }
+}
+
+fn begin(conv: u32, sn: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let segment = Segment { conv, command: Command::Push, fragment: 0, window: 128, ts: 0, sn, una: 0 };
+    segment.encode(payload.len(), &mut bytes);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+#[tokio::test]
+async fn bytes_go_both_ways_and_ends_arrive() {
+    let mut server = Server::start(Config::multiplexed()).await;
+    let (mut near, mut far) = server.pair(Config::multiplexed()).await;
+    let bytes: Vec<u8> = (0..=255).cycle().take(3_000_000).collect();
+    let expected = bytes.clone();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let (mut read, mut write) = tokio::io::split(&mut far);
+        let _ = tokio::io::copy(&mut read, &mut write).await;
+        write.shutdown().await.unwrap();
+    });
+    let (mut read, mut write) = tokio::io::split(&mut near);
+    let writes = async {
+        write.write_all(&bytes).await.unwrap();
+        write.shutdown().await.unwrap();
+    };
+    let mut came = Vec::new();
+    let reads = async {
+        read.read_to_end(&mut came).await.unwrap();
+    };
+    soon(async { tokio::join!(writes, reads) }).await;
+    assert!(came == expected);
+}
+
+#[tokio::test]
+async fn who_drops_a_stream_is_noticed() {
+    let mut server = Server::start(Config::single()).await;
+    let (near, mut far) = server.pair(Config::single()).await;
+    drop(near);
+    assert_eq!(soon(far.read(&mut [0])).await.unwrap(), 0);
+    let refused = async {
+        loop {
+            if let Err(error) = far.write_all(&[0; 1000]).await {
+                return error;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(soon(refused).await.kind(), ErrorKind::BrokenPipe);
+}
+
+#[tokio::test]
+async fn what_was_written_before_a_drop_arrives() {
+    let mut server = Server::start(Config::single()).await;
+    let (mut near, mut far) = server.pair(Config::single()).await;
+    near.write_all(&[7; 100_000]).await.unwrap();
+    drop(near);
+    let mut came = Vec::new();
+    soon(far.read_to_end(&mut came)).await.unwrap();
+    assert!(came == [7; 100_000]);
+}
+
+#[tokio::test]
+async fn a_port_that_nobody_has_is_told() {
+    let free = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let addr = free.local_addr().unwrap();
+    drop(free);
+    let (mut stream, driver) = connect(addr, Config::multiplexed()).await.unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(driver);
+    stream.write_all(b"hello").await.unwrap();
+    let error = soon(stream.read(&mut [0])).await.unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::ConnectionRefused, "connection refused"));
+}
+
+#[tokio::test]
+async fn the_end_of_the_driver_ends_its_streams() {
+    let mut server = Server::start(Config::single()).await;
+    let (_near, mut far) = server.pair(Config::single()).await;
+    server.tasks.abort_all();
+    assert_eq!(soon(far.read(&mut [0])).await.unwrap_err().kind(), ErrorKind::NotConnected);
+    assert!(soon(server.listener.accept()).await.is_none());
+}
+
+/// Nobody is accepted twice, and only who begins is accepted.
+#[tokio::test]
+async fn a_newer_conversation_takes_the_place_of_an_older_one_once_it_is_proven() {
+    let mut server = Server::start(Config::single()).await;
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let send = async |datagram: &[u8]| drop(peer.send_to(datagram, server.addr).await.unwrap());
+    // None of these begins anything.
+    send(&begin(1, 40, b"late")).await;
+    send(&begin(2, 0, b"")).await;
+    send(&begin(4, 0, b"old")).await;
+    let mut old = soon(server.listener.accept()).await.unwrap().stream;
+    send(&begin(4, 0, b"old")).await;
+    prove(&peer, &mut old, server.addr, 4).await;
+    // Now it has its place, until somebody else has proved to be there.
+    send(&begin(5, 3, b"late")).await;
+    send(&begin(5, 0, b"new")).await;
+    let mut new = soon(server.listener.accept()).await.unwrap().stream;
+    let mut read = [0; 3];
+    soon(old.read_exact(&mut read)).await.unwrap();
+    assert_eq!(&read, b"old");
+    soon(new.read_exact(&mut read)).await.unwrap();
+    assert_eq!(&read, b"new");
+    assert!(timeout(Duration::from_millis(1), old.read(&mut read)).await.is_err());
+    prove(&peer, &mut new, server.addr, 5).await;
+    assert_eq!(soon(old.read(&mut read)).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+/// Acknowledges what the listener sends on this conversation.
+async fn prove(peer: &UdpSocket, stream: &mut KcpStream, to: SocketAddr, conv: u32) {
+    stream.write_all(b"prove it").await.unwrap();
+    let mut buffer = [0; 2000];
+    loop {
+        let length = soon(peer.recv(&mut buffer)).await.unwrap();
+        let mut rest = &buffer[8..length];
+        while let Ok(Some((segment, _, after))) = Segment::decode(rest) {
+            rest = after;
+            if segment.conv == conv && segment.command == Command::Push {
+                let mut bytes = Vec::new();
+                let ack = Segment { command: Command::Ack, una: segment.sn + 1, window: 128, ..segment };
+                ack.encode(0, &mut bytes);
+                peer.send_to(&bytes, to).await.unwrap();
+                return;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn strangers_have_a_bound_and_the_oldest_goes() {
+    let mut server = Server::start(Config::single()).await;
+    let mut accepted = Vec::new();
+    for source in 0..=UNPROVEN {
+        let [.., high, low] = source.to_be_bytes();
+        let stranger = UdpSocket::bind((std::net::Ipv4Addr::new(127, 1, high, low), 0)).await.unwrap();
+        stranger.send_to(&begin(9, 0, b"x"), server.addr).await.unwrap();
+        accepted.push(soon(server.listener.accept()).await.unwrap().stream);
+    }
+    let mut buffer = [0; 2];
+    let mut accepted = accepted.into_iter();
+    let mut oldest = accepted.next().unwrap();
+    let gone = async {
+        loop {
+            if let Err(error) = oldest.read(&mut buffer).await {
+                return error.kind();
+            }
+        }
+    };
+    assert_eq!(soon(gone).await, ErrorKind::ConnectionReset);
+    for mut other in accepted {
+        assert_eq!(soon(other.read(&mut buffer)).await.unwrap(), 1);
+    }
+}

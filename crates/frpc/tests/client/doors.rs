@@ -18,16 +18,6 @@ async fn a_method_of_authentication_that_is_not_built_stops_the_program() {
 }
 
 #[tokio::test]
-async fn a_transport_that_is_not_built_stops_the_program() {
-    let frps = Frps::start().await;
-    for protocol in ["kcp"] {
-        let text = Text::with_token(&frps).line(&format!("transport.protocol = \"{protocol}\""));
-        let expected = format!("transport.protocol = \"{protocol}\" is not supported yet by this version");
-        assert_eq!(refused(text).await, expected);
-    }
-}
-
-#[tokio::test]
 async fn an_admin_interface_warns_and_the_program_runs() {
     let log = crate::support::Log::capture();
     let mut frps = Frps::start().await;

@@ -16,8 +16,9 @@ fn encode(encoder: &mut Encoder, now: u64, segments: &[u8]) -> Vec<Vec<u8>> {
 /// So many datagrams of different lengths, each recognisable.
 fn stream(count: usize) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let mut encoder = Encoder::default();
-    let segments: Vec<Vec<u8>> =
-        (0..count).map(|n| (0..24 + n * 37 % 900).map(|at| u8::try_from((at * 7 + n * 31) % 256).unwrap()).collect()).collect();
+    let segments: Vec<Vec<u8>> = (0..count)
+        .map(|n| (0..24 + n * 37 % 900).map(|at| u8::try_from((at * 7 + n * 31) % 256).unwrap()).collect())
+        .collect();
     let datagrams = segments.iter().flat_map(|segments| encode(&mut encoder, 0, segments)).collect();
     (segments, datagrams)
 }

@@ -1,0 +1,84 @@
+//! Peers that are not ours, or not there.
+
+use super::*;
+
+fn push(conv: u32, sn: u32, data: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let segment = Segment { conv, command: Command::Push, fragment: 0, window: 128, ts: 9, sn, una: 0 };
+    segment.encode(data.len(), &mut bytes);
+    bytes.extend_from_slice(data);
+    bytes
+}
+
+fn reply(command: Command, sn: u32, ts: u32, una: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Segment { conv: 1, command, fragment: 0, window: 128, ts, sn, una }.encode(0, &mut bytes);
+    bytes
+}
+
+fn transmitted(conversation: &mut Conversation, now: Micros) -> Vec<Vec<u8>> {
+    let mut batch = Batch::default();
+    conversation.transmit(now, &mut batch);
+    batch.datagrams().map(<[u8]>::to_vec).collect()
+}
+
+#[test]
+fn segments_without_the_header_of_the_parity_are_taken() {
+    let mut conversation = Conversation::new(1, Config::single(), 0, 0);
+    conversation.receive(0, &push(1, 0, b"hello"));
+    let mut read = [0; 9];
+    assert_eq!(conversation.read(0, &mut read).0, 5);
+    // They are answered with it: old peers demand it.
+    let sent = transmitted(&mut conversation, SECOND);
+    assert!(matches!(Datagram::parse(&sent[0]), Some(Datagram::Data { sequence: 0, .. })));
+}
+
+#[test]
+fn only_who_repeats_our_time_is_proven() {
+    let mut conversation = Conversation::new(1, Config::single(), 0x5eed_0000, 0);
+    conversation.receive(0, &push(1, 0, b"hello"));
+    conversation.write(b"answer");
+    transmitted(&mut conversation, 0);
+    conversation.receive(1000, &reply(Command::Ack, 0, 9, 0));
+    conversation.receive(1000, &reply(Command::Tell, 0, 0, 1));
+    assert!(!conversation.is_proven());
+    let mut conversation = Conversation::new(1, Config::single(), 0x5eed_0000, 0);
+    conversation.write(b"answer");
+    transmitted(&mut conversation, 5000);
+    conversation.receive(6000, &reply(Command::Ack, 0, 0x5eed_0005, 1));
+    assert!(conversation.is_proven());
+}
+
+#[test]
+fn what_makes_no_sense_is_ignored() {
+    let mut conversation = Conversation::new(1, Config::single(), 0, 0);
+    for datagram in [
+        reply(Command::Ack, 5, 0, 0),
+        reply(Command::Ack, 0, 0, 77),
+        reply(Command::Tell, 0, 0, u32::MAX),
+        push(2, 0, b"other"),
+        push(1, 2048, b"too far"),
+        push(1, u32::MAX, b"before"),
+        b"short".to_vec(),
+        vec![0xff; 1500],
+    ] {
+        conversation.receive(0, &datagram);
+    }
+    assert_eq!(conversation.readable(), Readable::Nothing);
+    assert!(!conversation.is_proven() && conversation.over().is_none());
+    conversation.receive(0, &push(1, 1, b"b"));
+    conversation.receive(0, &push(1, 0, b"a"));
+    let mut read = [0; 9];
+    assert_eq!(conversation.read(0, &mut read).0, 2);
+    assert_eq!(&read[..2], b"ab");
+}
+
+#[test]
+fn a_flood_of_segments_is_kept_within_bounds() {
+    let mut conversation = Conversation::new(1, Config::single(), 0, 0);
+    for sn in 0..100_000_u32 {
+        conversation.receive(0, &push(1, sn.wrapping_mul(0x9e37_79b9) % 5000, &[7; 100]));
+    }
+    assert!(conversation.receiver.held() <= 2048);
+    assert!(transmitted(&mut conversation, 0).len() <= 100);
+}
