@@ -10,6 +10,7 @@
 //! | [`stream`] | `frp-stream` |
 //! | [`template`] | `frp-template` |
 //! | [`config`] | `frp-config` |
+//! | [`kcp`] | `frp-kcp` |
 //! | [`net`] | `frp-net` |
 //! | [`http`] | `frp-http` |
 //! | [`cli`] | `frp-cli` |
@@ -22,6 +23,7 @@
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod kcp;
 pub mod mutate;
 pub mod mux;
 pub mod net;
@@ -73,6 +75,7 @@ pub fn targets() -> Vec<Target> {
         stream::targets(),
         template::targets(),
         config::targets(),
+        kcp::targets(),
         net::targets(),
         http::targets(),
         cli::targets(),

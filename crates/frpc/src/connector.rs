@@ -287,6 +287,12 @@ impl Connection {
         }
     }
 
+    /// Whether a server may not notice that this connection has ended: KCP has no signal for it.
+    pub(crate) fn ends_unnoticed(&self) -> bool {
+        let (Self::Direct(dialer) | Self::Mux(MuxConnection { dialer, .. })) = self;
+        dialer.connector.options.kcp.is_some()
+    }
+
     /// Ends multiplexed connections with all their streams; streams of their own end by themselves.
     pub(crate) fn close(&self) {
         if let Self::Mux(mux) = self {

@@ -44,6 +44,8 @@ const QUEUE: usize = 100;
 const MAX_REQUESTED: usize = 16_384;
 /// How long one message may take to leave; a peer that reads nothing for so long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the last messages to a server take at most, and then are given to arrive: the program ends within a second.
+const FAREWELL: Duration = Duration::from_millis(150);
 /// Pause before a multiplexed connection beside the control's is dialled again.
 const SPREAD_PAUSE: Duration = Duration::from_secs(1);
 /// How often an overdue pong is looked for, as upstream.
@@ -106,16 +108,35 @@ impl Control {
         tasks.spawn(heartbeat(Arc::clone(&session), outbound.clone()).in_current_span());
         let visitors = Visitors::start(&self.visitors, session.for_visitors());
         session.proxies.start(&mut tasks, &outbound, &session.shared.resolver);
-        drop(outbound);
+        let farewell = session.connection.ends_unnoticed().then_some(outbound);
 
         tokio::select! {
             _ = tasks.join_next() => debug!("control message dispatcher exited"),
             () = shutdown.cancelled() => {}
         }
+        if shutdown.is_cancelled()
+            && let Some(outbound) = farewell
+        {
+            say_farewell(&session.proxies, &outbound).await;
+        }
         session.proxies.close();
         tokio::join!(tasks.shutdown(), reader.shutdown(), visitors.close());
         session.connection.close();
     }
+}
+
+/// Withdraws the proxies from a server that cannot notice the end of the connection (upstream `cmd/frpc/sub/root.go`,
+/// `shouldGracefulClose`, with 500 ms), and gives that time to get there.
+async fn say_farewell(proxies: &Proxies, outbound: &mpsc::Sender<Message>) {
+    let told = async {
+        for message in proxies.withdrawals() {
+            if outbound.send(message).await.is_err() {
+                return;
+            }
+        }
+    };
+    let _ = timeout(FAREWELL, told).await;
+    sleep(FAREWELL).await;
 }
 
 async fn read(mut reader: MessageReader, inbound: mpsc::Sender<Message>) {

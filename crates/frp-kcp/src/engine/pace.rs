@@ -23,6 +23,8 @@ const SHORTEST_FOR: Micros = 10_000_000;
 /// In hundredths: twice the rate a round, 2 / ln 2; and what empties the queue that this made.
 const STARTUP: u64 = 289;
 const DRAIN: u64 = 35;
+/// Losses of a round, at least, that are taken for an overflow; one in twelve of what it carried, besides.
+const OVERFLOW_LEAST: u64 = 16;
 /// In hundredths, one for each shortest round trip.
 const CYCLE: [u64; 8] = [125, 75, 100, 100, 100, 100, 100, 100];
 
@@ -64,6 +66,9 @@ pub(crate) struct Pace {
     /// The rate at which startup last saw growth, and the rounds without since.
     full: u64,
     flat_rounds: u8,
+    /// Segments that were lost since the round began, and what had been acknowledged then.
+    lost: u64,
+    round_from: u64,
     cycle: usize,
     cycle_at: Micros,
     /// When the next segment may leave, in nanoseconds.
@@ -87,6 +92,8 @@ impl Default for Pace {
             shortest_at: 0,
             full: 0,
             flat_rounds: 0,
+            lost: 0,
+            round_from: 0,
             cycle: 2,
             cycle_at: 0,
             next: 0,
@@ -134,6 +141,11 @@ impl Pace {
         }
     }
 
+    /// A segment was lost, as its successors show.
+    pub(crate) const fn lost(&mut self) {
+        self.lost += 1;
+    }
+
     pub(crate) fn round_trip(&mut self, now: Micros, rtt: Micros) {
         let is_old = now.saturating_sub(self.shortest_at) > SHORTEST_FOR;
         if is_old || self.shortest.is_none_or(|shortest| rtt <= shortest) {
@@ -149,6 +161,7 @@ impl Pace {
         let began_round = mark.delivered >= self.round_end;
         if began_round {
             self.round_end = self.delivered;
+            self.leave_startup_if_it_overflows();
         }
         let interval = (mark.sent_at - mark.from).max(now.saturating_sub(mark.delivered_at));
         let count = self.delivered - mark.delivered;
@@ -169,6 +182,16 @@ impl Pace {
             }
         }
         self.advance(now, outstanding, began_round && !mark.was_idle);
+    }
+
+    /// Faster than the path carries is seen by what is lost, earlier than by a rate that no longer grows.
+    fn leave_startup_if_it_overflows(&mut self) {
+        let carried = self.delivered - self.round_from;
+        if self.state == State::Startup && self.lost >= OVERFLOW_LEAST && self.lost * 12 > carried {
+            self.state = State::Drain;
+        }
+        self.lost = 0;
+        self.round_from = self.delivered;
     }
 
     fn advance(&mut self, now: Micros, outstanding: usize, round_counts: bool) {
@@ -213,8 +236,7 @@ impl Pace {
     /// Segments that may be on their way.
     pub(crate) fn window(&self) -> usize {
         let best = self.best();
-        let gain = if self.state == State::Startup { STARTUP } else { 200 };
-        let window = self.product() * gain / 100 + best * ACK_DELAY / 1_000_000;
+        let window = self.product() * 2 + best * ACK_DELAY / 1_000_000;
         usize::try_from(window.max(LEAST_WINDOW)).unwrap_or(usize::MAX)
     }
 

@@ -13,7 +13,7 @@ pub(crate) const FIRST_WINDOW: u16 = 32;
 /// Acknowledgements of later segments after which a segment counts as lost. Upstream `SetNoDelay(1, 20, 2, 1)`.
 const FAST_RESEND: u32 = 2;
 /// Segments that are sent again while a peer answers nothing.
-const PROBES: usize = 16;
+const PROBES: usize = 8;
 /// The longest time between two attempts to reach a peer that answers nothing.
 const LONGEST_TIMEOUT: Micros = 3_000_000;
 /// Segments that wait to be sent, at least and at most: what leaves while a writer wakes.
@@ -229,6 +229,7 @@ impl Sender {
                 slot.is_lost = true;
                 self.lost.push_back(sn);
                 self.outstanding = self.outstanding.saturating_sub(1);
+                self.pace.lost();
             }
         }
     }

@@ -53,8 +53,11 @@ pub(super) async fn drive(shared: Arc<Shared>, route: Route) {
         let step = step(&shared, &mut batch);
         if !batch.is_empty() {
             if let Err(failed) = route.socket.send(batch.bytes(), batch.lengths(), route.to).await {
-                // Lost, as on any other way.
+                // Lost, as on any other way. A refusal is of what was sent before.
                 tracing::trace!("kcp to [{}]: {}", shared.peer, failed.error);
+                if receives && failed.error.kind() == io::ErrorKind::ConnectionRefused {
+                    refused(&shared, &mut refusals);
+                }
             }
             batch.clear();
         }
@@ -100,6 +103,14 @@ fn step(shared: &Shared, batch: &mut Batch) -> Step {
     step
 }
 
+/// Counts what the host of the peer says.
+fn refused(shared: &Shared, refusals: &mut u32) {
+    *refusals += 1;
+    if *refusals >= REFUSALS {
+        shared.close(Closed::Refused);
+    }
+}
+
 /// Takes what has come on the conversation's own socket.
 fn receive(shared: &Shared, socket: &BatchSocket, refusals: &mut u32) {
     loop {
@@ -116,10 +127,7 @@ fn receive(shared: &Shared, socket: &BatchSocket, refusals: &mut u32) {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                *refusals += 1;
-                if *refusals >= REFUSALS {
-                    return shared.close(Closed::Refused);
-                }
+                refused(shared, refusals);
             }
             Err(_) => return,
         }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use frp_net::resolve::Resolver;
-use frp_proto::msg::{CloseProxy, Message, NewProxyResp, StartWorkConn};
+use frp_proto::msg::{Message, NewProxyResp, StartWorkConn};
 use frp_proto::wire::Framing;
 use frp_proto::{names, v1};
 use tokio::sync::mpsc::error::SendError;
@@ -208,6 +208,13 @@ impl Proxies {
         self.lock().get(name)?.running.clone()
     }
 
+    /// What takes back every proxy that runs.
+    pub(crate) fn withdrawals(&self) -> Vec<Message> {
+        let entries = self.lock();
+        let running = entries.values().filter(|entry| entry.running.is_some());
+        running.map(|entry| entry.spec.withdrawal()).collect()
+    }
+
     /// The session is over: no proxy takes work connections any more.
     pub(crate) fn close(&self) {
         for entry in self.lock().values_mut() {
@@ -235,7 +242,7 @@ impl Entry {
             Action::Offer => self.offer(now),
             Action::Withdraw => {
                 self.halt();
-                Some(CloseProxy { proxy_name: self.spec.new_proxy.proxy_name.clone() }.into())
+                Some(self.spec.withdrawal())
             }
         }
     }

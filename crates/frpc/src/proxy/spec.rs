@@ -7,7 +7,7 @@ use frp_config::proxy::HealthCheckConfig;
 use frp_config::{ProxyConfig, unbuilt};
 use frp_net::resolve::Resolver;
 use frp_proto::crypto::Key;
-use frp_proto::msg::{NewProxy, StartWorkConn};
+use frp_proto::msg::{CloseProxy, Message, NewProxy, StartWorkConn};
 use frp_proto::names;
 use frp_proto::proxy_protocol::{self, Version};
 use frp_stream::RateLimiter;
@@ -52,6 +52,11 @@ pub(crate) struct Common<'a> {
 }
 
 impl ProxySpec {
+    /// What takes the proxy back.
+    pub(crate) fn withdrawal(&self) -> Message {
+        CloseProxy { proxy_name: self.new_proxy.proxy_name.clone() }.into()
+    }
+
     pub(crate) fn new(config: &ProxyConfig, common: &Common<'_>) -> Self {
         let mut new_proxy = config.to_message();
         new_proxy.proxy_name = names::add_user_prefix(common.user, config.name());

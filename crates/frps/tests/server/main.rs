@@ -4,6 +4,7 @@
 
 mod groups;
 mod http;
+mod kcp;
 mod logins;
 mod mux;
 mod proxies;

@@ -45,7 +45,8 @@ fn numbers_and_times_wrap() {
 
 #[test]
 fn a_stock_window_is_respected() {
-    let pair = exchange(Pair::of(Config::multiplexed(), Config::tunnel(), Link::default()), 4_000_000, 4_000_000);
+    let pair =
+        exchange(Pair::of(Config::multiplexed(), Config::tunnel(), Link::default()), 4_000_000, 4_000_000);
     assert!(!pair.ends[0].peer_is_ours && pair.ends[1].peer_is_ours);
 }
 
