@@ -7,11 +7,11 @@ cd "$(dirname "$0")/.."
 rank() {
   case "$1" in
     frp-proto | frp-template | frp-log) echo 0 ;;
-    frp-mux | frp-stream | frp-auth) echo 1 ;;
+    frp-mux | frp-stream) echo 1 ;;
     frp-http | frp-kcp) echo 2 ;;
     frp-net) echo 3 ;;
-    frp-config) echo 4 ;;
-    frp-cli) echo 5 ;;
+    frp-config | frp-oidc) echo 4 ;;
+    frp-cli | frp-auth) echo 5 ;;
     frps | frpc) echo 6 ;;
     *) echo 9 ;;
   esac

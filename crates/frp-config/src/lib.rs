@@ -26,6 +26,7 @@ pub mod feature;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod http_proxy;
 mod legacy;
 pub mod load;
 mod no_proxy;

@@ -9,6 +9,8 @@
 //! | [`impairment`] | a relay of datagrams or connections with loss, delay, a bottleneck, stalls, black holes |
 //! | [`service`] | local services: echo over TCP and UDP, a counting sink, a slow one |
 //! | [`site`], [`scripted`] | web servers: an ordinary one, and one that answers byte by byte as it is told |
+//! | [`authority`] | certificates that vouch for each other |
+//! | [`issuer`] | an OpenID provider that can misbehave |
 //! | [`traffic`] | what users do: requests, checked bulk in both directions |
 //! | [`http`], [`tls`], [`websocket`] | what they and services speak |
 //! | [`outbound`] | proxies on the way from the client to the server |
@@ -24,8 +26,10 @@
 
 use std::time::Duration;
 
+pub mod authority;
 pub mod http;
 pub mod impairment;
+pub mod issuer;
 pub mod kind;
 pub mod outbound;
 pub mod ports;

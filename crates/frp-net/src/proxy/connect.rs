@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use frp_proto::Secret;
 use frp_stream::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -19,14 +20,18 @@ pub(super) async fn http(
     target: &str,
     credentials: Option<&Credentials>,
 ) -> Result<Stream, ProxyError> {
-    let authorization = credentials.map(|Credentials { user, password }| {
-        format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.expose())))
-    });
-    let response = ask(&mut stream, target, authorization.as_deref()).await?;
+    let authorization = credentials.map(basic);
+    let authorization = authorization.as_ref().map(Secret::expose);
+    let response = ask(&mut stream, target, authorization).await?;
     match response.status() {
         200 => Ok(stream.with_prefix(response.into_rest())),
         status => Err(ProxyError::Status(status)),
     }
+}
+
+/// The value of `Proxy-Authorization`.
+pub(super) fn basic(Credentials { user, password }: &Credentials) -> Secret {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.expose()))).into()
 }
 
 /// What came of NTLM.

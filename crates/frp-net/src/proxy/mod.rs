@@ -229,6 +229,31 @@ impl Proxy {
         timeout_at(deadline, through).await.unwrap_or_else(|_| Err(ProxyError::Timeout(self.address())))
     }
 
+    /// Whether the proxy passes on requests in absolute form, for URLs of `http`: see [`Self::dial_itself`].
+    #[must_use]
+    pub fn forwards(&self) -> bool {
+        matches!(self.kind, Kind::Http | Kind::Https)
+    }
+
+    /// Connects to the proxy, for requests that it passes on, and gives the value of their `Proxy-Authorization`.
+    ///
+    /// # Errors
+    /// When the proxy can't be reached.
+    pub async fn dial_itself(
+        &self,
+        resolver: &Resolver,
+        options: &DialOptions,
+    ) -> Result<(Stream, Option<Secret>), ProxyError> {
+        let deadline = Instant::now() + options.timeout;
+        let dialled = async {
+            let stream = Stream::from(dial_tcp(resolver, &self.host, self.port, options).await?);
+            Ok(if self.kind == Kind::Https { self.tls(stream).await? } else { stream })
+        };
+        let dialled = timeout_at(deadline, dialled).await;
+        let stream = dialled.unwrap_or_else(|_| Err(ProxyError::Timeout(self.address())))?;
+        Ok((stream, self.credentials.as_ref().map(connect::basic)))
+    }
+
     /// TLS to the proxy itself.
     async fn tls(&self, stream: Stream) -> Result<Stream, ProxyError> {
         let host = self.host.clone();
