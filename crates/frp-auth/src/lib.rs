@@ -2,8 +2,7 @@
 //! Authentication of both programs: how a message proves that its sender may send it.
 //!
 //! What it does: fills in and checks the authentication fields of `Login`, `Ping` and `NewWorkConn`, and fetches
-//! a token from a file or a program. The method is a closed set: `token` today; OIDC gets a variant of
-//! [`ClientAuth`] and [`ServerAuth`], which is why their functions are asynchronous and can fail.
+//! a token from a file or a program. The method is a closed set: `token`, and `oidc`, whose subject is `frp-oidc`.
 //!
 //! What it must never do: see the configuration (callers pass plain options), print a token or put one in an
 //! error, or decide what happens to a message that is refused.
@@ -12,8 +11,8 @@
 //!
 //! - [`Token`]: the shared secret, hidden from debug output
 //! - [`Scopes`]: which messages besides `Login` are authenticated
-//! - [`ClientAuth`] fills fields in, [`ServerAuth`] checks them; `token` holds the method's digest
-//! - [`token_source`]: `auth.tokenSource`, a file or a program's output
+//! - [`ClientAuth`] fills fields in, [`ServerAuth`] checks them; `token` holds the digest of the method `token`
+//! - [`token_source`]: `auth.tokenSource` and `auth.oidc.tokenSource`, a file or a program's output
 
 mod client;
 mod secret;
@@ -21,9 +20,9 @@ mod server;
 mod token;
 pub mod token_source;
 
-pub use client::{ClientAuth, SetError};
+pub use client::{ClientAuth, Prepare, SetError};
 pub use secret::Token;
-pub use server::{ServerAuth, VerifyError};
+pub use server::{Identity, ServerAuth, VerifyError};
 
 /// `auth.additionalScopes`: which messages carry proof besides `Login`, which always does. Both ends must agree
 /// in one direction: a scope that only the server has makes those messages fail. Default: none.

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::Token;
 
-/// How long a program may take. Upstream waits for ever; a program that hangs there hangs frp. Long enough for
+/// How long a program, or reading a file, may take. Upstream waits for ever; a program that hangs there hangs frp. Long enough for
 /// one that asks a slow service, short enough that a service manager's start limit is not passed unnoticed.
 pub const EXEC_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -90,7 +90,10 @@ pub async fn resolve(
 ) -> Result<Token, TokenSourceError> {
     match source {
         TokenSource::File { path } => {
-            read_file(path).await.map_err(|cause| TokenSourceError::File { path: path.clone(), cause })
+            // A named pipe may never be written to.
+            let read = timeout(EXEC_TIMEOUT, read_file(path)).await;
+            read.unwrap_or_else(|_| Err(format!("no end after {} seconds", EXEC_TIMEOUT.as_secs())))
+                .map_err(|cause| TokenSourceError::File { path: path.clone(), cause })
         }
         TokenSource::Exec { command, args, env } => {
             let failure = |cause| TokenSourceError::Exec { command: command.clone(), cause };

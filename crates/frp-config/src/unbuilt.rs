@@ -55,7 +55,6 @@ impl Findings {
 pub fn server(config: &ServerConfig) -> Findings {
     let mut findings = Findings::default();
     findings.stop(!config.http_plugins.is_empty(), "httpPlugins");
-    findings.stop(config.auth.method == "oidc", "auth.method = \"oidc\"");
     findings.warn(config.ssh_tunnel_gateway.bind_port > 0, "sshTunnelGateway");
     findings.web_server(&config.web_server);
     findings
@@ -65,7 +64,6 @@ pub fn server(config: &ServerConfig) -> Findings {
 #[must_use]
 pub fn client(config: &ClientConfig) -> Findings {
     let mut findings = Findings::default();
-    findings.stop(config.auth.method == "oidc", "auth.method = \"oidc\"");
     findings.stop(!config.virtual_net.address.is_empty(), "virtualNet.address");
     findings.web_server(&config.web_server);
     findings

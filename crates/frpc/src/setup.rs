@@ -6,6 +6,7 @@ use std::time::Duration;
 use frp_auth::token_source::{self, TokenSource, TokenSourceError};
 use frp_auth::{ClientAuth, Scopes, Token};
 use frp_config::common::ValueSource;
+use frp_config::http_proxy;
 use frp_config::{ClientConfig, ProxyConfig, VisitorConfig, unbuilt};
 use frp_net::address::join_host_port;
 use frp_net::dial;
@@ -17,6 +18,7 @@ use frp_net::quic::QuicOptions;
 use frp_net::resolve::Resolver;
 use frp_net::tls::ClientTlsOptions;
 use frp_net::websocket;
+use frp_oidc::{ClientCredentials, CredentialsOptions, Http, HttpOptions};
 use frp_proto::crypto::key;
 use frp_proto::hello::Bootstrap;
 use frp_proto::wire::WireVersion;
@@ -61,6 +63,9 @@ pub enum SetupError {
     /// `auth.tokenSource` names neither a file nor a program; the configuration's checks refuse that before.
     #[error("failed to resolve auth.tokenSource: unsupported value source type: {0}")]
     NoTokenSource(String),
+    /// How the token endpoint is reached cannot be set up.
+    #[error(transparent)]
+    Oidc(#[from] frp_oidc::SetupError),
     /// `transport.proxyURL` is none.
     #[error("transport.proxyURL: {0}")]
     Proxy(#[from] ProxyError),
@@ -90,7 +95,7 @@ impl Setup {
             "" => Resolver::system(),
             server => Resolver::with_server(server),
         });
-        let auth = ClientAuth::token(token(common).await?, scopes(common));
+        let auth = auth(common, &resolver).await?;
         let key = key::derive(auth.encryption_secret().as_bytes());
         let relay = RelayOptions { half_close_timeout: common.transport.half_close_timeout() };
         let udp_packet_size =
@@ -109,6 +114,37 @@ impl Setup {
         let connector = Connector::new(connector_options(common, &resolver).await?, Arc::clone(&resolver));
         Ok(Client::new(client_options(common), auth, connector, resolver, specs, visitors, shutdown))
     }
+}
+
+/// How this client proves who it is. Nobody is asked for an OpenID token before the first login.
+async fn auth(common: &ClientConfig, resolver: &Arc<Resolver>) -> Result<ClientAuth, SetupError> {
+    let scopes = scopes(common);
+    if common.auth.method != "oidc" {
+        return Ok(ClientAuth::token(token(common).await?, scopes));
+    }
+    // As upstream: a source of the token is for the method of that name.
+    let token = Token::from(common.auth.token.expose());
+    let oidc = &common.auth.oidc;
+    if let Some(source) = &oidc.token_source {
+        let source = token_source(source)?;
+        return Ok(ClientAuth::oidc_source(source, open_files::restore_in_child, token, scopes));
+    }
+    let options = HttpOptions {
+        trusted_ca_file: oidc.trusted_ca_file.clone(),
+        insecure_skip_verify: oidc.insecure_skip_verify,
+        proxy_url: oidc.proxy_url.clone(),
+        environment_proxy: Some(http_proxy::of_process),
+    };
+    let http = Http::new(&options, Arc::clone(resolver))?;
+    let options = CredentialsOptions {
+        token_endpoint_url: oidc.token_endpoint_url.clone(),
+        client_id: oidc.client_id.clone(),
+        client_secret: oidc.client_secret.clone(),
+        audience: oidc.audience.clone(),
+        scope: oidc.scope.clone(),
+        additional_params: (*oidc.additional_endpoint_params).clone(),
+    };
+    Ok(ClientAuth::oidc(ClientCredentials::new(options, http), token, scopes))
 }
 
 async fn token(common: &ClientConfig) -> Result<Token, SetupError> {

@@ -83,6 +83,34 @@ impl Connection {
     pub(crate) async fn evicted(&self) {
         self.slot.evicted().await;
     }
+
+    /// Waits for what a client brings as proof to be checked, which may mean asking somebody else. No longer than until
+    /// the deadline of its first message, nor when it has to make room.
+    pub(crate) async fn proved<T, E: Into<ProofError>>(
+        &self,
+        deadline: Instant,
+        checked: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, ProofError> {
+        tokio::select! {
+            biased;
+            checked = timeout_at(deadline, checked) => match checked {
+                Ok(checked) => checked.map_err(Into::into),
+                Err(_) => Err(ProofError::Timeout),
+            },
+            () = self.evicted() => Err(ProofError::Evicted),
+        }
+    }
+}
+
+/// Why a client is not believed. The texts reach clients.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProofError {
+    #[error(transparent)]
+    Auth(#[from] frp_auth::VerifyError),
+    #[error("i/o timeout")]
+    Timeout,
+    #[error("too many connections that have not logged in")]
+    Evicted,
 }
 
 /// Why a connection never got to its first message.

@@ -55,10 +55,10 @@ pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, connection: Arc<Con
     let answered = async {
         match first {
             FirstMessage::Login { login, reply } => {
-                login::serve(Arc::clone(&core), inbound, *login, reply, &connection).await;
+                login::serve(Arc::clone(&core), inbound, *login, reply, &connection, deadline).await;
             }
             FirstMessage::WorkConn { message, wire } => {
-                work_conn(&core, inbound, &message, wire, &connection).await;
+                work_conn(&core, inbound, &message, wire, &connection, deadline).await;
             }
             FirstMessage::VisitorConn { message, wire } => {
                 visitor::serve(&core, inbound, message, wire, &connection).await;
@@ -110,10 +110,11 @@ async fn work_conn(
     message: &NewWorkConn,
     wire: WireVersion,
     connection: &Connection,
+    deadline: Instant,
 ) {
     let Inbound { stream, peer, local } = inbound;
     let conn = WorkConn { stream, wire, peer, local };
-    let (error, conn) = match admit(core, message).await {
+    let (error, conn) = match admit(core, message, connection, deadline).await {
         Err(error) => (error, Box::new(conn)),
         Ok(control) => {
             connection.identified();
@@ -131,13 +132,19 @@ async fn work_conn(
 }
 
 /// The running control that a work connection may join.
-async fn admit(core: &Core, message: &NewWorkConn) -> Result<Arc<Handle>, String> {
+async fn admit(
+    core: &Core,
+    message: &NewWorkConn,
+    connection: &Connection,
+    deadline: Instant,
+) -> Result<Arc<Handle>, String> {
     let run_id = &message.run_id;
     let control = core.registry.running(run_id).map_err(|error| {
         warn!("{error}");
         error.to_string()
     })?;
-    if let Err(error) = core.auth.verify_new_work_conn(message).await {
+    let verified = core.auth.verify_new_work_conn(message, &control.identity);
+    if let Err(error) = connection.proved(deadline, verified).await {
         warn!("invalid NewWorkConn with run id [{run_id}]");
         return Err(error.to_string());
     }
@@ -158,6 +165,7 @@ pub(crate) async fn refuse(mut stream: Stream, wire: WireVersion, answer: impl I
 
 #[cfg(test)]
 mod tests {
+    use frp_auth::Identity;
     use frp_proto::msg::{Login, NewVisitorConn};
     use frp_proto::wire::Framing;
     use frp_stream::message::write_message;
@@ -189,6 +197,7 @@ mod tests {
         Handle {
             run_id: RunId::from_login(run_id),
             client: Client { user: String::new(), client_id: String::new() },
+            identity: Identity::default(),
             pool: WorkPool::new(1, Duration::from_secs(1), outbound, Span::none()),
             payload: Framing::V1,
             wire: WireVersion::V1,

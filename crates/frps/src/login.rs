@@ -8,12 +8,12 @@ use frp_proto::msg::Login;
 use frp_stream::message::session_channel;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, error_span, info, warn};
 
 use crate::COMPATIBLE_VERSION;
-use crate::accept::{Connection, Inbound};
+use crate::accept::{Connection, Inbound, ProofError};
 use crate::control::{
     Channel, Client, Control, Handle, Outbound, Queued, Registration, RegistryError, WorkPool,
 };
@@ -27,7 +27,7 @@ enum LoginError {
     #[error(transparent)]
     NotNegotiated(#[from] NotNegotiated),
     #[error(transparent)]
-    Auth(#[from] frp_auth::VerifyError),
+    Proof(#[from] ProofError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// The answer would be longer than a message may be: the client brought an enormous run id.
@@ -53,12 +53,14 @@ pub(crate) async fn serve(
     login: Login,
     reply: LoginReply,
     connection: &Connection,
+    deadline: Instant,
 ) {
     let run_id = RunId::from_login(&login.run_id);
     let span = error_span!("control", run_id = %run_id);
     log_login(&span, &inbound, &login);
     let mut stream = inbound.stream;
-    let accepted = match accept(&core, &login, run_id, span.clone(), reply.clone(), connection).await {
+    let accepted = accept(&core, &login, run_id, span.clone(), reply.clone(), connection, deadline).await;
+    let accepted = match accepted {
         Ok(accepted) => accepted,
         Err(error) => {
             warn!("register control error: {error}");
@@ -94,9 +96,10 @@ async fn accept(
     span: Span,
     reply: LoginReply,
     connection: &Connection,
+    deadline: Instant,
 ) -> Result<Accepted, LoginError> {
     reply.check()?;
-    core.auth.verify_login(login).await?;
+    let identity = connection.proved(deadline, core.auth.verify_login(login)).await?;
     connection.identified();
     let secret = core.auth.encryption_secret().as_bytes();
     let (wire, payload) = (reply.wire(), reply.payload(&login.version));
@@ -110,6 +113,7 @@ async fn accept(
     let registration = core.registry.add(Handle {
         run_id,
         client: Client { user: login.user.clone(), client_id: login.client_id.clone() },
+        identity,
         pool,
         payload,
         wire,

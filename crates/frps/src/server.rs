@@ -8,9 +8,12 @@ use frp_auth::token_source::{self, TokenSource, TokenSourceError};
 use frp_auth::{Scopes, ServerAuth, Token};
 use frp_config::ServerConfig;
 use frp_config::common::ValueSource;
+use frp_config::http_proxy;
 use frp_net::address::join_host_port;
 use frp_net::listen::{bind_tcp, bind_tcp_with, resolve_once};
+use frp_net::resolve::Resolver;
 use frp_net::tls::{ServerTls, ServerTlsOptions};
+use frp_oidc::{Http, HttpOptions, Verifier, VerifierOptions};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +37,12 @@ pub enum BindError {
     /// `auth.tokenSource` gives no token.
     #[error("failed to resolve auth.tokenSource: {0}")]
     TokenSource(#[from] TokenSourceError),
+    /// The issuer of `auth.oidc` cannot be used.
+    #[error(transparent)]
+    Discovery(#[from] frp_oidc::DiscoveryError),
+    /// How it is reached cannot be set up.
+    #[error(transparent)]
+    OidcHttp(#[from] frp_oidc::SetupError),
     /// The address for clients, or for users of https or tcpmux proxies, cannot be had.
     #[error("create server listener error, {0}")]
     Listen(std::io::Error),
@@ -207,11 +216,26 @@ fn server_tls(config: &ServerConfig) -> Result<ServerTls, BindError> {
     ServerTls::new(&options).map_err(BindError::Tls)
 }
 
-/// The token of the configuration, or of its source, which is asked once.
+/// The token of the configuration, or of its source, which is asked once; with method `oidc` the issuer is asked for its
+/// documents, and the token has one use less.
 async fn server_auth(config: &ServerConfig) -> Result<ServerAuth, BindError> {
     let auth = &config.auth;
     let has = |scope: &str| auth.additional_scopes.iter().any(|given| given == scope);
     let scopes = Scopes { heart_beats: has("HeartBeats"), new_work_conns: has("NewWorkConns") };
+    if auth.method == "oidc" {
+        let options =
+            HttpOptions { environment_proxy: Some(http_proxy::of_process), ..HttpOptions::default() };
+        let http = Http::new(&options, Arc::new(Resolver::system()))?;
+        let options = VerifierOptions {
+            issuer: auth.oidc.issuer.clone(),
+            audience: auth.oidc.audience.clone(),
+            skip_issuer_check: auth.oidc.skip_issuer_check,
+            skip_expiry_check: auth.oidc.skip_expiry_check,
+        };
+        let verifier = Box::pin(Verifier::discover(options, http)).await?;
+        // As upstream: a source of the token is for the method of that name.
+        return Ok(ServerAuth::oidc(verifier, Token::from(auth.token.expose()), scopes));
+    }
     let token = match &auth.token_source {
         None => Token::from(auth.token.expose()),
         Some(source) => {

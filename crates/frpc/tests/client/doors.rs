@@ -7,14 +7,12 @@ async fn refused(text: Text) -> String {
 }
 
 #[tokio::test]
-async fn a_method_of_authentication_that_is_not_built_stops_the_program() {
+async fn a_virtual_network_that_is_not_built_stops_the_program() {
     let frps = Frps::start().await;
-    let oidc = Text::new(&frps)
-        .line("auth.method = \"oidc\"")
-        .line("auth.oidc.clientID = \"a\"")
-        .line("auth.oidc.clientSecret = \"b\"")
-        .line("auth.oidc.tokenEndpointURL = \"http://127.0.0.1/\"");
-    assert_eq!(refused(oidc).await, "auth.method = \"oidc\" is not supported yet by this version");
+    let text = Text::with_token(&frps)
+        .line("virtualNet.address = \"100.86.0.1/24\"")
+        .line("featureGates = { VirtualNet = true }");
+    assert_eq!(refused(text).await, "virtualNet.address is not supported yet by this version");
 }
 
 #[tokio::test]

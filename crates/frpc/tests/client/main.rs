@@ -10,6 +10,7 @@ mod health;
 mod heartbeats;
 mod logins;
 mod mux;
+mod oidc;
 mod proxies;
 mod streams;
 mod tls;

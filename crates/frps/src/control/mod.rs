@@ -173,7 +173,11 @@ impl Control {
     /// Every ping is answered, also where no heartbeat is demanded: old clients leave without an answer.
     async fn ping(&self, message: &Ping) {
         let mut pong = Pong::default();
-        match self.core.auth.verify_ping(message).await {
+        let handle = self.registration.handle();
+        // Checking may mean asking an issuer, which must not hold the end up.
+        let verified = self.core.auth.verify_ping(message, &handle.identity);
+        let Some(verified) = handle.stop.run_until_cancelled(verified).await else { return };
+        match verified {
             Ok(()) => {
                 self.heartbeat.beat();
                 debug!("receive heartbeat");

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use frp_auth::Identity;
 use frp_proto::wire::{Framing, WireVersion};
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, info};
@@ -20,6 +21,8 @@ use crate::ids::RunId;
 pub(crate) struct Handle {
     pub(crate) run_id: RunId,
     pub(crate) client: Client,
+    /// What later messages must prove, where they must.
+    pub(crate) identity: Identity,
     pub(crate) pool: Arc<WorkPool>,
     /// How messages look in the payload of its work and visitor connections.
     pub(crate) payload: Framing,
@@ -270,6 +273,7 @@ mod tests {
         Handle {
             run_id: RunId::from_login(run_id),
             client: Client { user: user.to_owned(), client_id: client_id.to_owned() },
+            identity: Identity::default(),
             pool: WorkPool::new(1, Duration::from_secs(1), outbound, Span::none()),
             payload: Framing::V1,
             wire: WireVersion::V1,

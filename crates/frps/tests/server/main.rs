@@ -7,6 +7,7 @@ mod http;
 mod kcp;
 mod logins;
 mod mux;
+mod oidc;
 mod proxies;
 mod recorded;
 mod relays;
