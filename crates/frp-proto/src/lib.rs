@@ -19,6 +19,7 @@
 //! | [`crypto`] | key derivation, the AES-CFB stream, and the record streams of version 2 |
 //! | [`Secret`] | a text that is never shown and always compared in constant time |
 //! | [`digest`] | `privilege_key` and `sign_key`, and the comparison in constant time |
+//! | [`release`] | what to do differently with peers of some releases |
 //! | [`proxy_protocol`] | PROXY protocol headers, versions 1 and 2 |
 //! | [`sniff`] | what the first bytes of a connection or stream say |
 //! | [`client_hello`] | the server name that a TLS client asks for |
@@ -39,6 +40,7 @@ pub mod limits;
 pub mod msg;
 pub mod names;
 pub mod proxy_protocol;
+pub mod release;
 mod secret;
 pub mod sniff;
 pub mod udp;

@@ -4,6 +4,11 @@
 /// refuses to send one, because no peer would take it. Upstream golib `msg/json`.
 pub const MAX_MESSAGE: usize = 10_240;
 
+/// Longest body of a version 1 message that is read from the payload of a udp or sudp connection. No release sends more
+/// than [`MAX_MESSAGE`] there and ours does not either, but upstream is about to (its pull request 5466, not part of
+/// v0.71.0), which this bound is from.
+pub const MAX_V1_PAYLOAD_MESSAGE: usize = 131_072;
+
 /// Deepest nesting of arrays and objects in a message body; one level more is an error. The bound of Go's
 /// `encoding/json`.
 pub const MAX_JSON_DEPTH: usize = 10_000;

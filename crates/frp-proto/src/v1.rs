@@ -27,7 +27,7 @@ pub enum DecodeError {
     /// No message has this type byte.
     #[error("message type error")]
     UnknownType(u8),
-    /// The body would be longer than [`MAX_MESSAGE`].
+    /// The body would be longer than [`MAX_MESSAGE`], or what else is the bound there.
     #[error("message length exceed the limit")]
     TooLong(i64),
     /// The length is negative.
@@ -48,11 +48,19 @@ pub enum DecodeError {
 /// # Errors
 /// If the type is unknown or the length is out of bounds.
 pub fn parse_header(header: &[u8; HEADER_LEN]) -> Result<(MessageKind, usize), DecodeError> {
+    parse_header_within(header, MAX_MESSAGE)
+}
+
+/// As [`parse_header`], with a bound of the caller's.
+pub(crate) fn parse_header_within(
+    header: &[u8; HEADER_LEN],
+    limit: usize,
+) -> Result<(MessageKind, usize), DecodeError> {
     let [kind, length @ ..] = *header;
     let kind = MessageKind::from_v1_byte(kind).ok_or(DecodeError::UnknownType(kind))?;
     let length = i64::from_be_bytes(length);
     match usize::try_from(length) {
-        Ok(bytes) if bytes <= MAX_MESSAGE => Ok((kind, bytes)),
+        Ok(bytes) if bytes <= limit => Ok((kind, bytes)),
         _ if length < 0 => Err(DecodeError::NegativeLength(length)),
         _ => Err(DecodeError::TooLong(length)),
     }

@@ -149,6 +149,19 @@ impl Framing {
     /// # Errors
     /// If the bytes cannot begin a message.
     pub fn split(self, bytes: &[u8]) -> Result<Option<(Body<'_>, usize)>, DecodeError> {
+        self.split_within(bytes, limits::MAX_MESSAGE)
+    }
+
+    /// As [`split`](Self::split), in the payload of a udp or sudp connection, where messages of version 1 may be longer
+    /// than elsewhere: [`limits::MAX_V1_PAYLOAD_MESSAGE`].
+    ///
+    /// # Errors
+    /// If the bytes cannot begin a message.
+    pub fn split_payload(self, bytes: &[u8]) -> Result<Option<(Body<'_>, usize)>, DecodeError> {
+        self.split_within(bytes, limits::MAX_V1_PAYLOAD_MESSAGE)
+    }
+
+    fn split_within(self, bytes: &[u8], v1_limit: usize) -> Result<Option<(Body<'_>, usize)>, DecodeError> {
         if self == Self::V1 {
             let Some((header, rest)) = bytes.split_first_chunk() else {
                 return match bytes.first() {
@@ -158,7 +171,7 @@ impl Framing {
                     _ => Ok(None),
                 };
             };
-            let (kind, length) = v1::parse_header(header)?;
+            let (kind, length) = v1::parse_header_within(header, v1_limit)?;
             return Ok(rest.get(..length).map(|body| (Body::Json(kind, body), v1::HEADER_LEN + length)));
         }
         let Some((frame, taken)) = v2::decode_frame(bytes)? else { return Ok(None) };
@@ -204,9 +217,21 @@ impl Framing {
     /// # Errors
     /// If the bytes cannot begin a message.
     pub fn missing(self, bytes: &[u8]) -> Result<usize, DecodeError> {
+        self.missing_within(bytes, limits::MAX_MESSAGE)
+    }
+
+    /// As [`missing`](Self::missing), with the bound of [`split_payload`](Self::split_payload).
+    ///
+    /// # Errors
+    /// If the bytes cannot begin a message.
+    pub fn missing_of_payload(self, bytes: &[u8]) -> Result<usize, DecodeError> {
+        self.missing_within(bytes, limits::MAX_V1_PAYLOAD_MESSAGE)
+    }
+
+    fn missing_within(self, bytes: &[u8], v1_limit: usize) -> Result<usize, DecodeError> {
         let whole = match self {
             Self::V1 => match bytes.first_chunk() {
-                Some(header) => v1::HEADER_LEN + v1::parse_header(header)?.1,
+                Some(header) => v1::HEADER_LEN + v1::parse_header_within(header, v1_limit)?.1,
                 None => v1::HEADER_LEN,
             },
             Self::V2 | Self::V2BinaryUdp => match bytes.first_chunk() {

@@ -175,9 +175,11 @@ impl Client {
     }
 
     /// A session with proxies and visitors of its own, none of them begun yet.
-    fn control(&self, LoggedIn { run_id, connection, reader, writer, payload }: LoggedIn) -> Control {
+    fn control(&self, logged_in: LoggedIn) -> Control {
+        let LoggedIn { run_id, connection, reader, writer, payload, wants_pings } = logged_in;
         let proxies = Arc::new(Proxies::new(&self.shared.options.user, &self.specs));
         let visitors = Arc::clone(&self.visitors);
-        Control { run_id, connection: Arc::new(connection), reader, writer, payload, proxies, visitors }
+        let connection = Arc::new(connection);
+        Control { run_id, connection, reader, writer, payload, wants_pings, proxies, visitors }
     }
 }

@@ -48,6 +48,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const FAREWELL: Duration = Duration::from_millis(150);
 /// Pause before a multiplexed connection beside the control's is dialled again.
 const SPREAD_PAUSE: Duration = Duration::from_secs(1);
+/// How often a server is pinged that wants it although the configuration does not; upstream's default without
+/// multiplexing, a third of what such a server waits.
+const WANTED_PINGS: Duration = Duration::from_secs(30);
 /// How often an overdue pong is looked for, as upstream.
 const PONG_CHECK: Duration = Duration::from_secs(1);
 
@@ -59,6 +62,8 @@ pub(crate) struct Control {
     pub(crate) writer: MessageWriter,
     /// How messages look in the payload of work and visitor connections.
     pub(crate) payload: Framing,
+    /// The server ends sessions without pings, also where the configuration wants none.
+    pub(crate) wants_pings: bool,
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) visitors: Arc<[Arc<VisitorSpec>]>,
 }
@@ -68,6 +73,7 @@ struct Session {
     shared: Arc<Shared>,
     run_id: String,
     payload: Framing,
+    wants_pings: bool,
     connection: Arc<Connection>,
     proxies: Arc<Proxies>,
     last_pong: Mutex<Instant>,
@@ -85,6 +91,7 @@ impl Control {
             shared,
             run_id: self.run_id,
             payload: self.payload,
+            wants_pings: self.wants_pings,
             connection: self.connection,
             proxies: self.proxies,
             last_pong: Mutex::new(Instant::now()),
@@ -271,7 +278,8 @@ async fn spread(session: Arc<Session>) {
 
 /// Pings, and ends when a pong is overdue. Without an interval it only waits.
 async fn heartbeat(session: Arc<Session>, outbound: mpsc::Sender<Message>) {
-    let Some(period) = session.shared.options.heartbeat_interval else {
+    let wanted = session.wants_pings.then_some(WANTED_PINGS);
+    let Some(period) = session.shared.options.heartbeat_interval.or(wanted) else {
         outbound.closed().await;
         return;
     };

@@ -9,6 +9,7 @@ use frp_proto::crypto::Algorithm;
 use frp_proto::exchange::client::{ClientLogin, LoggedIn as Accepted, LoginError as ExchangeError};
 use frp_proto::hello::ClientHello;
 use frp_proto::msg::Login;
+use frp_proto::release::Release;
 use frp_proto::wire::{EncodeError, Framing, WireVersion};
 use frp_stream::Stream;
 use frp_stream::message::{MessageReader, MessageWriter, session_channel};
@@ -64,6 +65,8 @@ pub(crate) struct LoggedIn {
     pub(crate) writer: MessageWriter,
     /// How messages look in the payload of work and visitor connections.
     pub(crate) payload: Framing,
+    /// The server is of an old release and ends sessions without pings.
+    pub(crate) wants_pings: bool,
 }
 
 /// Connects and logs in. `run_id` is that of the session before, empty for the first one.
@@ -85,7 +88,8 @@ pub(crate) async fn log_in(
     };
     let (reader, writer) = session_channel(stream, &accepted.channel);
     let Accepted { response, payload, .. } = accepted;
-    Ok(LoggedIn { run_id: response.run_id, connection, reader, writer, payload })
+    let wants_pings = response.version.parse().is_ok_and(Release::ends_sessions_without_pings);
+    Ok(LoggedIn { run_id: response.run_id, connection, reader, writer, payload, wants_pings })
 }
 
 /// The exchange in the wire version that is configured, and the bytes that begin it.

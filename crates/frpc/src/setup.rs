@@ -183,7 +183,8 @@ fn client_options(common: &ClientConfig) -> ClientOptions {
         wire: WireVersion::from_name(&common.transport.wire_protocol).unwrap_or_default(),
         bootstrap: Bootstrap {
             transport: common.transport.protocol.clone(),
-            tls: common.transport.tls.enable(),
+            tls: common.transport.tls.enable()
+                || matches!(common.transport.protocol.as_str(), "wss" | "quic"),
             tcp_mux: common.transport.tcp_mux(),
         },
         pool_count: common.transport.pool_count,

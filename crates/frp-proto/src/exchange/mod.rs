@@ -18,6 +18,7 @@ pub mod server;
 use crate::crypto::transcript::Direction;
 use crate::crypto::{Key, RecordKey, Transcript};
 use crate::hello::Agreed;
+use crate::release::Release;
 use crate::wire::Framing;
 pub use crate::wire::WireVersion;
 
@@ -61,12 +62,10 @@ impl Channel {
 
 /// Framing of the messages in the payload of work connections (udp, sudp, xtcp) of a session whose other side says
 /// that it is of `version`.
-///
-/// The original's v0.69.0 spoke version 2 with version 1 in there.
 fn payload_framing(agreed: Option<Agreed>, version: &str) -> Framing {
     match agreed {
         None => Framing::V1,
-        Some(_) if version == "0.69.0" => Framing::V1,
+        Some(_) if version.parse().is_ok_and(Release::has_v1_payload) => Framing::V1,
         Some(Agreed { binary_udp: true, .. }) => Framing::V2BinaryUdp,
         Some(Agreed { binary_udp: false, .. }) => Framing::V2,
     }

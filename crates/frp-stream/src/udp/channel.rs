@@ -53,8 +53,8 @@ pub enum Sent {
     TooLong,
 }
 
-/// Room for the longest message of either wire version.
-const LONGEST_FRAME: usize = v2::HEADER_LEN + MAX_V2_PAYLOAD;
+/// Room for the longest message of wire version 2, and for many of usual length. Version 1 may bring a longer one.
+const ROOM: usize = v2::HEADER_LEN + MAX_V2_PAYLOAD;
 
 /// Reads datagrams from a work connection.
 pub struct DatagramReader {
@@ -188,7 +188,7 @@ impl DatagramReader {
     /// Takes the next message, if all of it has come, and appends its datagram to `content`.
     fn read(&mut self, content: &mut Vec<u8>) -> Result<Option<Read>, ReadError> {
         let before = content.len();
-        let Some((body, taken)) = self.framing.split(self.pending.bytes())? else { return Ok(None) };
+        let Some((body, taken)) = self.framing.split_payload(self.pending.bytes())? else { return Ok(None) };
         let user = match body {
             Body::Json(kind @ MessageKind::UdpPacket, body) => {
                 let decoded = self.decoder.decode(body, content);
@@ -221,7 +221,9 @@ impl DatagramReader {
     }
 
     async fn fill(&mut self) -> Result<(), ReadError> {
-        poll_fn(|cx| match ready!(self.pending.poll_fill(cx, &mut self.half, LONGEST_FRAME))? {
+        let begun = self.pending.bytes();
+        let room = ROOM.max(begun.len() + self.framing.missing_of_payload(begun)?);
+        poll_fn(|cx| match ready!(self.pending.poll_fill(cx, &mut self.half, room))? {
             0 if self.pending.is_empty() => Poll::Ready(Err(ReadError::Closed)),
             0 => Poll::Ready(Err(ReadError::Cut)),
             _ => Poll::Ready(Ok(())),

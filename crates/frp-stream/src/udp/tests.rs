@@ -11,7 +11,7 @@ use std::{
 
 use frp_proto::{
     crypto::key,
-    limits::MAX_MESSAGE,
+    limits::{MAX_MESSAGE, MAX_V1_PAYLOAD_MESSAGE},
     msg::{Message, MessageKind, Ping, Pong, UdpAddr, UdpPacket},
 };
 use tokio::{
@@ -92,6 +92,28 @@ async fn the_longest_datagram_passes_and_a_longer_one_is_dropped_alone() {
             assert!(received.content == content[..len] && received.user == local);
         }
     }
+}
+
+/// A peer of a coming release, in wire version 1.
+#[tokio::test]
+async fn longer_datagrams_are_read_than_are_sent() {
+    let (near, mut far) = pipe(1 << 20);
+    let (mut reader, _writer) = datagram_channel(near);
+    let content = Random::new(1).bytes(65_507);
+    let user = UdpAddr::from(SocketAddr::from(([127, 0, 0, 1], 57_556)));
+    let mut body = Vec::new();
+    let message =
+        UdpPacket { content: content.clone(), remote_addr: Some(user.clone()), ..UdpPacket::default() };
+    Message::from(message).write_json(&mut body);
+    let frame = |length: usize| [&b"u"[..], &(length as u64).to_be_bytes()].concat();
+    far.write_all(&[frame(body.len()), body].concat()).await.unwrap();
+    write_message(&mut far, &Ping::default().into()).await.unwrap();
+    let Received::Datagram(received) = reader.next().await.unwrap() else { panic!("no datagram") };
+    assert!(received.content == content && received.user == user);
+    assert_eq!(reader.next().await.unwrap(), Received::Ping);
+    // Nothing is waited for beyond the bound.
+    far.write_all(&frame(MAX_V1_PAYLOAD_MESSAGE + 1)).await.unwrap();
+    assert!(matches!(reader.next().await, Err(ReadError::Decode(_))));
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@ fn control(stream: Stream, connection: Arc<Connection>) -> Control {
         reader,
         writer,
         payload: Framing::V1,
+        wants_pings: false,
         proxies,
         visitors: Arc::from([]),
     }
@@ -81,6 +82,25 @@ async fn a_pong_is_missed_even_while_no_ping_can_leave() {
     let began = Instant::now();
     control(Stream::boxed(near), connection).run(shared(options)).await;
     assert!((5 * SECOND..=6 * SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_wants_pings_gets_them_although_none_are_configured() {
+    let mut drivers = JoinSet::new();
+    let (connection, _server) = mux(&mut drivers, CancellationToken::new());
+    let (near, mut far) = duplex(1024);
+    let shared = shared(ClientOptions::default());
+    let mut running = JoinSet::new();
+    let control = Control { wants_pings: true, ..control(near, connection) };
+    running.spawn(control.run(Arc::clone(&shared)));
+    let began = Instant::now();
+    // Nor are answers missed.
+    for number in 0..10 {
+        assert_eq!(read_message(&mut far).await.unwrap(), Ping::default().into());
+        assert_eq!(began.elapsed(), number * 30 * SECOND);
+    }
+    shared.shutdown.cancel();
+    running.join_next().await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,6 +164,7 @@ async fn requests_without_end_cost_nothing() {
         connection,
         proxies: Arc::new(Proxies::new("", &[])),
         payload: Framing::V1,
+        wants_pings: false,
         last_pong: Mutex::new(Instant::now()),
         requested: Semaphore::new(0),
         token: CancellationToken::new(),

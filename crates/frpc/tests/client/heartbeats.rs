@@ -96,3 +96,18 @@ async fn with_multiplexing_there_are_no_pings() {
     assert!(matches!(first, Some(frp_proto::msg::Message::NewProxy(_))), "{first:?}");
     frpc.stop().await;
 }
+
+#[tokio::test]
+async fn a_server_that_ends_sessions_without_pings_is_pinged() {
+    for version in ["0.29.1", "0.38.1"] {
+        let mut frps = Frps::start_mux().await.of_release(version);
+        let frpc = Text::with_token(&frps).line("transport.heartbeatInterval = -1").start();
+        frps.accept("0123456789abcdef").await.ping().await;
+        frpc.stop().await;
+    }
+    let mut frps = Frps::start_mux().await.of_release("0.39.0");
+    let frpc = Text::with_token(&frps).tcp("web", 80, "").start();
+    let first = frps.accept("0123456789abcdef").await.message().await;
+    assert!(matches!(first, Some(frp_proto::msg::Message::NewProxy(_))), "{first:?}");
+    frpc.stop().await;
+}

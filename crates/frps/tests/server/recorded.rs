@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use frp_config::value::PortsRange;
 use frp_net::websocket::{Decoder, Role, WebSocket};
 use frp_proto::crypto::key;
-use frp_proto::msg::{Login, Message, MessageKind, NewProxy};
-use frp_proto::v1;
-use frp_stream::message::{MessageReader, control_channel, read_message};
+use frp_proto::hello::ServerHello;
+use frp_proto::msg::{Login, LoginResp, Message, MessageKind, NewProxy, StartWorkConn, UdpPacket};
+use frp_proto::sniff::V2_MAGIC;
+use frp_proto::wire::Framing;
+use frp_proto::{v1, v2};
+use frp_stream::message::{MessageReader, control_channel, read_message, read_message_in};
 use frp_stream::{Layers, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UdpSocket;
 
 use crate::support::*;
 
@@ -31,6 +35,25 @@ fn data(topic: &str, folder: &str, file: &str) -> Vec<u8> {
 fn split(bytes: &[u8]) -> (Message, &[u8]) {
     let (message, length) = v1::decode(bytes).unwrap().unwrap();
     (message, &bytes[length..])
+}
+
+fn framing(folder: &str) -> Framing {
+    if folder.starts_with("v1-") { Framing::V1 } else { Framing::V2 }
+}
+
+/// As [`split`], in the wire version of the folder.
+fn split_in<'a>(folder: &str, bytes: &'a [u8]) -> (Message, &'a [u8]) {
+    let bytes = bytes.strip_prefix(&V2_MAGIC[..]).unwrap_or(bytes);
+    let (message, length) = framing(folder).decode(bytes).unwrap().unwrap();
+    (message, &bytes[length..])
+}
+
+/// The next message, which must start a work connection.
+async fn started_in(folder: &str, stream: &mut Stream) -> StartWorkConn {
+    match soon(read_message_in(stream, framing(folder))).await.unwrap() {
+        Message::StartWorkConn(start) => start,
+        other => panic!("{folder}: {other:?}"),
+    }
 }
 
 /// A server that allows no port: recorded proxies want fixed ones.
@@ -123,14 +146,15 @@ async fn work_connections_carry_what_the_original_sent() {
         ("v1-enc", true, false),
         ("v1-comp", false, true),
         ("v1-enccomp", true, true),
+        ("v2-plain", false, false),
+        ("v2-xchacha", false, false),
+        ("v2-enccomp", true, true),
     ] {
         let frps = Frps::with(|config| config.auth.token = RECORDED_TOKEN.into()).await;
         // The recorded work connections name the run id that the original's server gave.
         let recorded = bytes(folder, "2-client.bin");
-        let (Message::NewWorkConn(first), payload) = split(&recorded) else { panic!("{folder}") };
-        let privilege_key = frp_proto::digest::auth_key(RECORDED_TOKEN.as_bytes(), login().timestamp);
-        let login = Login { run_id: first.run_id, privilege_key, ..login() };
-        let mut client = Client::login_with_token(&frps, login, RECORDED_TOKEN).await.unwrap();
+        let (Message::NewWorkConn(first), payload) = split_in(folder, &recorded) else { panic!("{folder}") };
+        let mut client = recorded_login(folder, &frps, &first.run_id).await;
         let port = client
             .start(NewProxy { use_encryption: encrypted, use_compression: compressed, ..tcp("echo", 0) })
             .await;
@@ -140,7 +164,7 @@ async fn work_connections_carry_what_the_original_sent() {
         assert!(!payload.is_empty());
         let mut user = user(port).await;
         say(&mut user, "hello").await;
-        assert_eq!(started(&mut work).await.proxy_name, "echo");
+        assert_eq!(started_in(folder, &mut work).await.proxy_name, "echo");
         hear(&mut user, "hello").await;
         let layers = Layers {
             encryption: encrypted.then(|| key::derive(RECORDED_TOKEN.as_bytes())),
@@ -152,21 +176,56 @@ async fn work_connections_carry_what_the_original_sent() {
 }
 
 /// Logs in under a run id that the original's server gave.
-async fn recorded_login(frps: &Frps, run_id: &str) -> Client {
+async fn recorded_login(folder: &str, frps: &Frps, run_id: &str) -> Client {
     let privilege_key = frp_proto::digest::auth_key(RECORDED_TOKEN.as_bytes(), login().timestamp);
     let login = Login { run_id: run_id.to_owned(), privilege_key, ..login() };
-    Client::login_with_token(frps, login, RECORDED_TOKEN).await.unwrap()
+    match framing(folder) {
+        Framing::V1 => Client::login_with_token(frps, login, RECORDED_TOKEN).await.unwrap(),
+        _ => crate::wire_v2::json_client(frps, login, RECORDED_TOKEN).await,
+    }
+}
+
+/// The recorded answers are for the user of that time; the server writes what it wrote then to one of today.
+#[tokio::test]
+async fn recorded_datagrams_are_understood_and_repeated() {
+    for folder in ["v1-udp", "v2-udp"] {
+        let frps = Frps::with(|config| config.auth.token = RECORDED_TOKEN.into()).await;
+        let recorded = bytes(folder, "2-client.bin");
+        let (Message::NewWorkConn(first), _) = split_in(folder, &recorded) else { panic!("{folder}") };
+        let mut client = recorded_login(folder, &frps, &first.run_id).await;
+        let port = client.start(udp_proxy("echo", 0)).await;
+        let mut work = frps.connect().await;
+        work.write_all(&recorded).await.unwrap();
+        let user = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        user.connect(("127.0.0.1", port)).await.unwrap();
+        user.send(b"hello").await.unwrap();
+        user.send(b"").await.unwrap();
+        let expected = bytes(folder, "2-server.bin");
+        let (answer, payload) = split_in(folder, &expected);
+        assert_eq!(answer, started_in(folder, &mut work).await.into(), "{folder}");
+        let mut payload = payload;
+        while !payload.is_empty() {
+            let (Message::UdpPacket(theirs), length) = framing(folder).decode(payload).unwrap().unwrap()
+            else {
+                panic!("{folder}")
+            };
+            payload = &payload[length..];
+            let ours = soon(read_message_in(&mut work, framing(folder))).await.unwrap();
+            let remote_addr = Some(user.local_addr().unwrap().into());
+            assert_eq!(ours, UdpPacket { remote_addr, ..theirs }.into(), "{folder}");
+        }
+    }
 }
 
 #[tokio::test]
 async fn a_recorded_visitor_and_a_recorded_owner_find_each_other() {
-    for (folder, encrypted) in [("v1-stcp", false), ("v1-stcp-enc", true)] {
+    for (folder, encrypted) in [("v1-stcp", false), ("v1-stcp-enc", true), ("v2-stcp-enc", true)] {
         let frps = Frps::with(|config| config.auth.token = RECORDED_TOKEN.into()).await;
         let (of_owner, of_visitor) = (bytes(folder, "2-client.bin"), bytes(folder, "5-client.bin"));
-        let Message::NewWorkConn(first) = split(&of_owner).0 else { panic!("{folder}") };
-        let mut owner = recorded_login(&frps, &first.run_id).await;
-        let Message::NewVisitorConn(visit) = split(&of_visitor).0 else { panic!("{folder}") };
-        let _visitor = recorded_login(&frps, &visit.run_id).await;
+        let Message::NewWorkConn(first) = split_in(folder, &of_owner).0 else { panic!("{folder}") };
+        let mut owner = recorded_login(folder, &frps, &first.run_id).await;
+        let Message::NewVisitorConn(visit) = split_in(folder, &of_visitor).0 else { panic!("{folder}") };
+        let _visitor = recorded_login(folder, &frps, &visit.run_id).await;
         let proxy = NewProxy {
             proxy_type: "stcp".to_owned(),
             sk: "abc".into(),
@@ -181,9 +240,9 @@ async fn a_recorded_visitor_and_a_recorded_owner_find_each_other() {
         work.write_all(&of_owner).await.unwrap();
         let mut user = frps.connect().await;
         user.write_all(&of_visitor).await.unwrap();
-        assert_eq!(started(&mut work).await.proxy_name, "secret");
+        assert_eq!(started_in(folder, &mut work).await.proxy_name, "secret");
         let recorded = bytes(folder, "5-server.bin");
-        let answer = &recorded[..recorded.len() - split(&recorded).1.len()];
+        let answer = &recorded[..recorded.len() - split_in(folder, &recorded).1.len()];
         let mut got = vec![0; answer.len()];
         soon(user.read_exact(&mut got)).await.unwrap();
         assert_eq!(got, answer, "{folder}");
@@ -197,16 +256,50 @@ async fn a_recorded_visitor_and_a_recorded_owner_find_each_other() {
     }
 }
 
+/// What comes behind a login of version 2 was sealed for the random value of another server; until there the answer is
+/// the recorded one but for what is random.
+#[tokio::test]
+async fn recorded_logins_of_version_2_get_the_answers_that_the_original_gave() {
+    for folder in ["v2-plain", "v2-enccomp", "v2-xchacha", "v2-udp", "v2-stcp-enc", "v2-login-refused"] {
+        let frps = server(&[]).await;
+        let mut stream = frps.connect().await;
+        stream.write_all(&bytes(folder, "1-client.bin")).await.unwrap();
+        let recorded = bytes(folder, "1-server.bin");
+        let (theirs, length) = answers_in_clear(&recorded);
+        let mut got = vec![0; length];
+        soon(stream.read_exact(&mut got)).await.unwrap();
+        assert_eq!(answers_in_clear(&got), (theirs, length), "{folder}");
+        // Perhaps after a request for a work connection.
+        let _ = soon(stream.read_to_end(&mut got)).await;
+    }
+}
+
+/// The server's hello and its answer to the login, with everything random made equal; and how long they are.
+fn answers_in_clear(bytes: &[u8]) -> ((ServerHello, LoginResp), usize) {
+    let (hello, length) = v2::decode_frame(bytes).unwrap().unwrap();
+    let mut hello = ServerHello::decode(hello.of_type(v2::SERVER_HELLO).unwrap()).unwrap();
+    assert_eq!(hello.selected.crypto.server_random.len(), 32);
+    hello.selected.crypto.server_random.clear();
+    let Some((Message::LoginResp(mut answer), more)) = v2::decode(&bytes[length..]).unwrap() else {
+        panic!("no LoginResp")
+    };
+    assert_eq!(answer.run_id.len(), if answer.error.is_empty() { 16 } else { 0 });
+    answer.run_id.clear();
+    ((hello, answer), length + more)
+}
+
 #[tokio::test]
 async fn a_recorded_mux_session_gets_its_login_answered() {
-    let frps = mux_server().await;
-    let mut stream = frps.connect().await;
-    stream.write_all(&bytes("v1-mux", "1-client.bin")).await.unwrap();
-    assert!(logged_in_on_mux(&mut stream).await);
+    for folder in ["v1-mux", "v2-mux"] {
+        let frps = mux_server().await;
+        let mut stream = frps.connect().await;
+        stream.write_all(&bytes(folder, "1-client.bin")).await.unwrap();
+        assert!(logged_in_on_mux(folder, &mut stream).await, "{folder}");
+    }
 }
 
 /// Whether the first message on the first stream of a mux session is the answer to a good login.
-async fn logged_in_on_mux(stream: &mut Stream) -> bool {
+async fn logged_in_on_mux(folder: &str, stream: &mut Stream) -> bool {
     // Frames of 12 bytes of header: version, type, flags, stream, length; only data (type 0) has a body.
     let mut of_control = Vec::new();
     let response = loop {
@@ -221,7 +314,13 @@ async fn logged_in_on_mux(stream: &mut Stream) -> bool {
         if header[4..8] == [0, 0, 0, 1] {
             of_control.extend(body);
         }
-        if let Some((message, _)) = v1::decode(&of_control).unwrap() {
+        let mut clear = &of_control[..];
+        if framing(folder) == Framing::V2 {
+            let Some((hello, length)) = v2::decode_frame(clear).unwrap() else { continue };
+            assert!(ServerHello::decode(hello.of_type(v2::SERVER_HELLO).unwrap()).is_ok());
+            clear = &clear[length..];
+        }
+        if let Some((message, _)) = framing(folder).decode(clear).unwrap() {
             break message;
         }
     };
@@ -270,7 +369,7 @@ async fn a_recorded_websocket_carries_a_control_and_work_connections() {
     let sent = &sent[..sent.len() - 8];
     let (_, payload) = upgraded(sent, Role::Server);
     let Message::NewWorkConn(first) = split(&payload).0 else { panic!() };
-    let mut client = recorded_login(&frps, &first.run_id).await;
+    let mut client = recorded_login("v1-plain", &frps, &first.run_id).await;
     let port = client.start(tcp("echo", 0)).await;
     let mut work = websocket(&frps, "plain", 2, sent).await;
     let mut user = user(port).await;
@@ -284,5 +383,5 @@ async fn a_recorded_websocket_carries_a_control_and_work_connections() {
 async fn a_recorded_websocket_with_a_mux_session_gets_its_login_answered() {
     let frps = mux_server().await;
     let mut stream = websocket(&frps, "mux", 1, &data("websocket", "mux", "1-client.bin")).await;
-    assert!(logged_in_on_mux(&mut stream).await);
+    assert!(logged_in_on_mux("v1-mux", &mut stream).await);
 }

@@ -5,15 +5,20 @@ use std::net::SocketAddr;
 use frp_mux::{Config, MuxStream};
 use frp_net::tls::{ServerTls, ServerTlsOptions, accept_by_first_byte};
 use frp_net::websocket;
-use frp_proto::crypto::{Key, key};
+use frp_proto::crypto::transcript::Direction;
+use frp_proto::crypto::{Key, RecordKey, Transcript, key};
 use frp_proto::exchange::Channel;
 use frp_proto::exchange::server::{FirstMessage, LoginReply, ServerAccept};
+use frp_proto::hello::{Agreed, ClientHello, ServerHello};
 use frp_proto::msg::{
-    CloseProxy, Login, Message, NewProxy, NewProxyResp, NewVisitorConn, NewWorkConn, Ping, ReqWorkConn,
-    StartWorkConn,
+    CloseProxy, Login, LoginResp, Message, NewProxy, NewProxyResp, NewVisitorConn, NewWorkConn, Ping,
+    ReqWorkConn, StartWorkConn,
 };
+use frp_proto::sniff::V2_MAGIC;
+use frp_proto::v2;
+use frp_proto::wire::{Framing, WireVersion};
 use frp_stream::Stream;
-use frp_stream::message::{MessageReader, MessageWriter, control_channel, write_message};
+use frp_stream::message::{MessageReader, MessageWriter, read_message_in, session_channel, write_message_in};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -30,6 +35,10 @@ pub(crate) struct Frps {
     /// The path of a websocket, and TLS within it.
     websocket: Option<(&'static str, Option<ServerTls>)>,
     token: String,
+    /// What it says of itself.
+    version: String,
+    /// That of the session.
+    wire: WireVersion,
 }
 
 /// The multiplexed connection that streams come from.
@@ -48,7 +57,15 @@ impl Frps {
     /// As [`Frps::start`] at an address that was another server's before.
     pub(crate) async fn on(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
-        Self { listener, tls: None, mux: None, websocket: None, token: TOKEN.to_owned() }
+        Self {
+            listener,
+            tls: None,
+            mux: None,
+            websocket: None,
+            token: TOKEN.to_owned(),
+            version: VERSION.to_owned(),
+            wire: WireVersion::V1,
+        }
     }
 
     /// Streams come multiplexed.
@@ -72,6 +89,17 @@ impl Frps {
     pub(crate) fn with_token(mut self, token: &str) -> Self {
         token.clone_into(&mut self.token);
         self
+    }
+
+    /// Says that it is of another release.
+    pub(crate) fn of_release(mut self, version: &str) -> Self {
+        version.clone_into(&mut self.version);
+        self
+    }
+
+    /// The wire version of the session.
+    pub(crate) fn wire(&self) -> WireVersion {
+        self.wire
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -155,7 +183,10 @@ impl Frps {
             let wanted = accept.wanted().unwrap().min(buffer.len());
             let read = soon(stream.read(&mut buffer[..wanted])).await.unwrap();
             assert_ne!(read, 0, "the stream ends before its first message");
-            if let (_, Some(first)) = accept.receive(&buffer[..read]).unwrap() {
+            let (_, first) = accept.receive(&buffer[..read]).unwrap();
+            stream.write_all(&accept.take_output()).await.unwrap();
+            stream.flush().await.unwrap();
+            if let Some(first) = first {
                 return (stream, first);
             }
         }
@@ -172,19 +203,62 @@ impl Frps {
     /// Refuses the next login.
     pub(crate) async fn refuse(&mut self, text: &str) {
         let (mut stream, _, reply) = self.login().await;
-        stream.write_all(&reply.refuse(VERSION, text).unwrap()).await.unwrap();
+        stream.write_all(&reply.refuse(&self.version, text).unwrap()).await.unwrap();
         stream.flush().await.unwrap();
     }
 
     /// Accepts the next login.
     pub(crate) async fn accept(&mut self, run_id: &str) -> Control {
         let (mut stream, login, reply) = self.login().await;
-        let (answer, channel) = reply.accept(VERSION, run_id, self.token.as_bytes()).unwrap();
+        self.wire = reply.wire();
+        let (answer, channel) = reply.accept(&self.version, run_id, self.token.as_bytes()).unwrap();
         stream.write_all(&answer).await.unwrap();
         stream.flush().await.unwrap();
-        let Channel::V1 { key } = channel else { panic!("no v1 channel") };
-        let (reader, writer) = control_channel(stream, &key);
+        let (reader, writer) = session_channel(stream, &channel);
         Control { login, reader, writer }
+    }
+
+    /// The next stream, which must begin with a hello: that, and its payload as it came.
+    pub(crate) async fn hello(&mut self) -> (Stream, ClientHello, Vec<u8>) {
+        let mut stream = self.stream().await;
+        let mut head = [0; V2_MAGIC.len() + v2::HEADER_LEN];
+        soon(stream.read_exact(&mut head)).await.unwrap();
+        let (magic, header) = head.split_at(V2_MAGIC.len());
+        assert_eq!(magic, V2_MAGIC);
+        let (frame_type, length) = v2::parse_header(header.try_into().unwrap()).unwrap();
+        assert_eq!(frame_type, v2::CLIENT_HELLO);
+        let mut payload = vec![0; length];
+        soon(stream.read_exact(&mut payload)).await.unwrap();
+        (stream, ClientHello::decode(&payload).unwrap(), payload)
+    }
+
+    /// Answers a hello.
+    pub(crate) async fn greet(stream: &mut Stream, hello: &[u8]) {
+        let length = u32::try_from(hello.len()).unwrap();
+        let frame = [&v2::SERVER_HELLO.to_be_bytes()[..], &[0, 0], &length.to_be_bytes(), hello].concat();
+        stream.write_all(&frame).await.unwrap();
+        stream.flush().await.unwrap();
+    }
+
+    /// Accepts the next login, of wire version 2, as releases do that know datagrams in JSON only.
+    pub(crate) async fn accept_json(&mut self, run_id: &str) -> Control {
+        let (mut stream, theirs, payload) = self.hello().await;
+        let agreed = Agreed { binary_udp: false, ..theirs.agree().unwrap() };
+        let ours = ServerHello::new(agreed, [7; 32]).encode();
+        Self::greet(&mut stream, &ours).await;
+        let Message::Login(login) = soon(read_message_in(&mut stream, Framing::V2)).await.unwrap() else {
+            panic!("no login")
+        };
+        let answer =
+            LoginResp { version: self.version.clone(), run_id: run_id.to_owned(), error: String::new() };
+        soon(write_message_in(&mut stream, Framing::V2, &answer.into())).await.unwrap();
+        self.wire = WireVersion::V2;
+        let transcript = Transcript::new(&payload, &ours);
+        let key =
+            |direction| RecordKey::derive(self.token.as_bytes(), &transcript, agreed.algorithm, direction);
+        let (send, receive) = (key(Direction::ServerToClient), key(Direction::ClientToServer));
+        let (reader, writer) = session_channel(stream, &Channel::V2 { send, receive });
+        Control { login: *login, reader, writer }
     }
 
     /// The next stream, which must be a work connection.
@@ -194,8 +268,13 @@ impl Frps {
 
     /// The work connection that this stream must be.
     pub(crate) async fn work_conn_on(stream: Stream) -> (Stream, NewWorkConn) {
+        let (stream, message, _) = Self::work_conn_in(stream).await;
+        (stream, message)
+    }
+
+    async fn work_conn_in(stream: Stream) -> (Stream, NewWorkConn, WireVersion) {
         match Self::first_on(stream).await {
-            (stream, FirstMessage::WorkConn { message, .. }) => (stream, message),
+            (stream, FirstMessage::WorkConn { message, wire }) => (stream, message, wire),
             (_, other) => panic!("no work connection: {other:?}"),
         }
     }
@@ -203,7 +282,10 @@ impl Frps {
     /// The next stream, which must be a visitor's.
     pub(crate) async fn visitor_conn(&mut self) -> (Stream, NewVisitorConn) {
         match self.first().await {
-            (stream, FirstMessage::VisitorConn { message, .. }) => (stream, message),
+            (stream, FirstMessage::VisitorConn { message, wire }) => {
+                assert_eq!(wire, self.wire);
+                (stream, message)
+            }
             (_, other) => panic!("no visitor: {other:?}"),
         }
     }
@@ -224,8 +306,9 @@ impl Frps {
     /// Asks for a work connection and starts it so.
     pub(crate) async fn user_with(&mut self, control: &mut Control, start: StartWorkConn) -> Stream {
         control.send(ReqWorkConn::default()).await;
-        let (mut stream, _) = self.work_conn().await;
-        soon(write_message(&mut stream, &start.into())).await.unwrap();
+        let (mut stream, _, wire) = Self::work_conn_in(self.stream().await).await;
+        assert_eq!(wire, self.wire);
+        soon(write_message_in(&mut stream, wire.into(), &start.into())).await.unwrap();
         stream
     }
 }
