@@ -91,7 +91,7 @@ async fn a_server_that_wants_pings_gets_them_although_none_are_configured() {
     let (near, mut far) = duplex(1024);
     let shared = shared(ClientOptions::default());
     let mut running = JoinSet::new();
-    let control = Control { wants_pings: true, ..control(near, connection) };
+    let control = Control { wants_pings: true, ..control(Stream::boxed(near), connection) };
     running.spawn(control.run(Arc::clone(&shared)));
     let began = Instant::now();
     // Nor are answers missed.

@@ -200,7 +200,7 @@ async fn datagrams_between_clients_of_different_kinds_are_translated() {
             let message = NewVisitorConn {
                 run_id: visitor.run_id.clone(),
                 proxy_name: (*name).to_owned(),
-                sign_key: auth_key(b"abc", 1).into(),
+                sign_key: auth_key(b"abc", 1),
                 timestamp: 1,
                 ..NewVisitorConn::default()
             };
