@@ -54,6 +54,7 @@ pub(crate) fn bind(
 pub(crate) async fn serve(core: Arc<Core>, listener: Listener, stop: CancellationToken) {
     let unproven = Arc::new(Semaphore::new(UNPROVEN));
     let everybody = Pending::new(HANDSHAKES);
+    let mut is_asking = false;
     loop {
         let incoming = tokio::select! {
             biased;
@@ -67,16 +68,30 @@ pub(crate) async fn serve(core: Arc<Core>, listener: Listener, stop: Cancellatio
         let permit = match incoming.is_validated() {
             true => None,
             false => match Arc::clone(&unproven).try_acquire_owned() {
-                Ok(permit) => Some(permit),
+                Ok(permit) => {
+                    is_asking &= unproven.available_permits() < UNPROVEN / 2;
+                    Some(permit)
+                }
                 Err(_) => {
+                    if !std::mem::replace(&mut is_asking, true) {
+                        warn!(
+                            "{UNPROVEN} QUIC handshakes with clients of unproven addresses are under way, asking the next \
+                             ones to prove theirs"
+                        );
+                    }
                     incoming.retry();
                     continue;
                 }
             },
         };
         let peer = incoming.peer();
-        let slots = [core.pending.admit(peer.ip()), everybody.admit_one_of_all()];
-        core.tasks.spawn(connection(Arc::clone(&core), incoming, peer, slots, permit));
+        let entry = match permit {
+            Some(permit) => Entry::Unproven(permit),
+            None => {
+                Entry::Proven { slot: core.pending.admit(peer.ip()), of_all: everybody.admit_one_of_all() }
+            }
+        };
+        core.tasks.spawn(connection(Arc::clone(&core), incoming, peer, entry));
     }
     listener.stop_accepting();
     let end = core.stop.clone();
@@ -86,30 +101,52 @@ pub(crate) async fn serve(core: Arc<Core>, listener: Listener, stop: Cancellatio
     });
 }
 
+/// What a connection may take up until its handshake is done.
+enum Entry {
+    /// One of few places.
+    Unproven(OwnedSemaphorePermit),
+    /// A place among those of its address, and among all.
+    Proven { slot: Slot, of_all: Slot },
+}
+
+impl Entry {
+    /// Resolves when the connection has to make room.
+    async fn evicted(&self) {
+        match self {
+            Self::Unproven(_) => std::future::pending().await,
+            Self::Proven { slot, of_all } => tokio::select! {
+                () = slot.evicted() => {}
+                () = of_all.evicted() => {}
+            },
+        }
+    }
+}
+
 /// The task of one connection.
-async fn connection(
-    core: Arc<Core>,
-    incoming: Incoming,
-    peer: SocketAddr,
-    [slot, of_all]: [Slot; 2],
-    permit: Option<OwnedSemaphorePermit>,
-) {
+async fn connection(core: Arc<Core>, incoming: Incoming, peer: SocketAddr, entry: Entry) {
     let deadline = Instant::now() + FIRST_MESSAGE_TIMEOUT;
     let handshake = tokio::select! {
         biased;
         () = core.stop.cancelled() => return,
-        () = slot.evicted() => return,
-        () = of_all.evicted() => return,
+        () = entry.evicted() => return,
         handshake = timeout_at(deadline, Box::pin(incoming.accept())) => handshake,
     };
-    drop(permit);
     let session = match handshake {
         Ok(Ok(session)) => session,
         Ok(Err(error)) => return core.refusals.refused(peer, error),
         Err(_) => return core.refusals.refused(peer, "timeout: handshake did not complete in time"),
     };
     let local = session.local_addr();
-    // What comes now is bounded as the streams of any session are.
-    drop(of_all);
+    let slot = match entry {
+        Entry::Proven { slot, of_all } => {
+            drop(of_all);
+            slot
+        }
+        // The handshake has proved it. Not counted before: else others could fill up somebody's share in its name.
+        Entry::Unproven(permit) => {
+            drop(permit);
+            core.pending.admit(peer.ip())
+        }
+    };
     mux::serve_session(core, Session::Quic(session), [peer, local], slot, deadline).await;
 }

@@ -20,9 +20,9 @@ use crate::memory::Watch;
 use crate::scene::Outcome;
 
 /// The most that frps may grow at its peak.
-const GROWTH: u64 = 60 << 20;
+pub(crate) const GROWTH: u64 = 60 << 20;
 /// The longest that a legitimate client may take from its start to its first byte.
-const CLIENT_WAIT: Duration = Duration::from_secs(3);
+pub(crate) const CLIENT_WAIT: Duration = Duration::from_secs(3);
 /// How long an attacker waits for the server's reaction before it gives up.
 const PATIENCE: Duration = Duration::from_secs(15);
 

@@ -13,6 +13,7 @@ mod limited;
 mod memory;
 mod outage;
 mod scene;
+mod spoofed;
 mod unread;
 
 use anyhow::{Result, bail};
@@ -26,6 +27,9 @@ async fn main() -> Result<()> {
     println!("{:<34} {:>9} {:>9} {:>9}  log line", "scene", "frps MiB", "frpc MiB", "client s");
     for scene in attack::ALL.iter().filter(|scene| wanted(scene.name)) {
         scene::report(scene.name, attack::run(scene).await, &mut failed);
+    }
+    if wanted(spoofed::NAME) {
+        scene::report(spoofed::NAME, spoofed::run().await, &mut failed);
     }
     for scene in unread::ALL.iter().filter(|scene| wanted(scene.name)) {
         scene::report(scene.name, unread::run(scene).await, &mut failed);

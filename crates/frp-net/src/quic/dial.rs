@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Endpoint, EndpointConfig};
+use quinn::{ClientConfig, Endpoint};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -112,7 +112,7 @@ async fn connect(
     let make = || -> io::Result<_> {
         let socket = bind_udp(&local.to_string(), 0)?.into_std()?;
         let drivers = Drivers::new(tasks.clone(), closing.clone());
-        let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, drivers)?;
+        let endpoint = Endpoint::new(transport::of_socket(), None, socket, drivers)?;
         let connecting = endpoint.connect_with(config, address, server_name).map_err(io::Error::other)?;
         Ok((endpoint.local_addr()?, connecting))
     };

@@ -21,6 +21,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// What quinn asks the system for in either direction. Upstream's library does the same (quic-go `sys_conn_buffers.go`).
 const SOCKET_BUFFER: usize = 7 * 1024 * 1024;
 
+/// Bytes that the system takes at once to make datagrams of them: as many as one datagram could have.
+const LARGEST_BATCH: usize = 65_000;
+
 /// Runs the tasks of one socket. They end by themselves once nothing is left to drive, or, when `closing` is
 /// cancelled, within [`CLOSE_TIMEOUT`].
 #[derive(Debug)]
@@ -91,7 +94,16 @@ impl AsyncUdpSocket for WithoutEcn {
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let Transmit { destination, contents, segment_size, src_ip, .. } = *transmit;
-        self.0.try_send(&Transmit { destination, ecn: None, contents, segment_size, src_ip })
+        let most = match segment_size {
+            Some(size) if contents.len() > LARGEST_BATCH => LARGEST_BATCH / size.max(1) * size,
+            _ => contents.len(),
+        };
+        // Where the second batch finds no room, the first one is sent again with it: the peer drops what it has.
+        for contents in contents.chunks(most.max(1)) {
+            let segment_size = segment_size.filter(|size| *size < contents.len());
+            self.0.try_send(&Transmit { destination, ecn: None, contents, segment_size, src_ip })?;
+        }
+        Ok(())
     }
 
     fn poll_recv(

@@ -66,12 +66,24 @@ fn transport(f: &mut fmt::Formatter<'_>, code: TransportErrorCode, side: &str, w
         write!(f, "CRYPTO_ERROR 0x{number:x} ({side})")?;
         let alert = u8::try_from(number - CRYPTO.start).unwrap_or_default();
         let named = why.is_empty().then(|| crate::tls::alert_name(alert));
+        let why = named.as_deref().unwrap_or_else(|| in_go(why));
         let prefix = if why.starts_with("tls: ") { "" } else { "tls: " };
-        return write!(f, ": {prefix}{}", named.as_deref().unwrap_or(why));
+        return write!(f, ": {prefix}{why}");
     }
     // The names of quinn's codes are those of the RFC, as quic-go's are.
     write!(f, "{code:?} ({side})")?;
     reason(f, why)
+}
+
+/// What users meet, of what quinn only has as a text of rustls. The rest says it in rustls' words.
+fn in_go(why: &str) -> &str {
+    match why {
+        "invalid peer certificate: UnknownIssuer" => {
+            "failed to verify certificate: x509: certificate signed by unknown authority"
+        }
+        "peer sent no certificates" => "client didn't provide a certificate",
+        other => other,
+    }
 }
 
 fn reason(f: &mut fmt::Formatter<'_>, why: &str) -> fmt::Result {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, EndpointConfig, ServerConfig};
+use quinn::{Endpoint, ServerConfig};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,9 +20,6 @@ const BACKLOG: usize = 2048;
 /// What one of them, and all together, may have sent meanwhile, in bytes.
 const BACKLOG_OF_ONE: u64 = 8 * 1024;
 const BACKLOG_OF_ALL: u64 = 1024 * 1024;
-
-/// Version 1 (RFC 9000), which everybody speaks.
-const VERSIONS: [u32; 1] = [1];
 
 /// A UDP socket on which clients connect.
 ///
@@ -56,11 +53,9 @@ impl Listener {
             .max_incoming(BACKLOG)
             .incoming_buffer_size(BACKLOG_OF_ONE)
             .incoming_buffer_size_total(BACKLOG_OF_ALL);
-        let mut config = EndpointConfig::default();
-        config.supported_versions(VERSIONS.to_vec());
         let closing = CancellationToken::new();
         let drivers = Drivers::new(tasks.clone(), closing.clone());
-        let endpoint = Endpoint::new(config, Some(server), socket, drivers)?;
+        let endpoint = Endpoint::new(transport::of_socket(), Some(server), socket, drivers)?;
         Ok(Self { endpoint, options: *options, closing })
     }
 

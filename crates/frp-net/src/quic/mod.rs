@@ -20,11 +20,12 @@
 //!
 //! - [`Listener`], [`Incoming`]: the server's end, up to the handshake; [`dial`]: the client's
 //! - [`Session`]: a connection; [`QuicStream`]: one of its streams
-//! - `transport`: windows, deadlines, congestion control; `drivers`: the tasks and the socket
+//! - `transport`: windows and deadlines; `congestion`: how much may be under way; `drivers`: the tasks and the socket
 //! - `error`: why a connection or a stream ended, in upstream's words
 
 use std::time::Duration;
 
+mod congestion;
 mod dial;
 mod drivers;
 mod error;

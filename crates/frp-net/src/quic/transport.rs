@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::congestion::CubicConfig;
-use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
+use quinn::{EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
 use super::QuicOptions;
+use super::congestion::Factory;
 
 /// What a peer may have sent on one stream that nobody has read: 200 Mb/s with a round trip of 300 ms need 7.5 MB. (Upstream's
 /// grows to 6 MiB.)
@@ -24,14 +24,26 @@ const STRANGER_WINDOW: u32 = 256 * 1024;
 pub(super) const SEND_WINDOW: u64 = 512 * 1024;
 pub(super) const LARGEST_SEND_WINDOW: u64 = 64 * 1024 * 1024;
 
-/// The largest datagram that is tried, which is that of Ethernet with IPv4 or IPv6 below.
-const LARGEST_DATAGRAM: u16 = 1452;
+/// The largest datagram that is tried, and taken: what Ethernet with jumbo frames carries below IPv4 or IPv6. A system
+/// whose network has smaller ones refuses to send the tries, so that they cost nothing.
+const LARGEST_DATAGRAM: u16 = 8952;
 
 /// The window in which a peer's streams must be acknowledged, for a congestion window.
 pub(super) const fn send_window(congestion_window: u64) -> u64 {
     // What was lost is under way for a second and a third time, with all that came after it still held.
     let wanted = congestion_window.saturating_mul(3).saturating_add(SEND_WINDOW);
     if wanted < LARGEST_SEND_WINDOW { wanted } else { LARGEST_SEND_WINDOW }
+}
+
+/// What a socket speaks and takes.
+pub(super) fn of_socket() -> EndpointConfig {
+    /// Version 1 (RFC 9000), which everybody speaks.
+    const VERSIONS: [u32; 1] = [1];
+    let mut config = EndpointConfig::default();
+    config.supported_versions(VERSIONS.to_vec());
+    // Fails below 1200.
+    let _ = config.max_udp_payload_size(LARGEST_DATAGRAM);
+    config
 }
 
 /// For connections that we accept: a stranger's until they are told otherwise.
@@ -72,6 +84,6 @@ fn common(options: &QuicOptions) -> TransportConfig {
         .send_window(SEND_WINDOW)
         .datagram_receive_buffer_size(None)
         .mtu_discovery_config(Some(discovery))
-        .congestion_controller_factory(Arc::new(CubicConfig::default()));
+        .congestion_controller_factory(Arc::new(Factory));
     config
 }

@@ -12,6 +12,7 @@ mod logins;
 mod mux;
 mod oidc;
 mod proxies;
+mod quic;
 mod recorded;
 mod streams;
 mod tls;

@@ -9,6 +9,7 @@ mod logins;
 mod mux;
 mod oidc;
 mod proxies;
+mod quic;
 mod recorded;
 mod relays;
 mod strangers;

@@ -29,6 +29,7 @@ pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
 /// A running server on a port of the system's choice, without multiplexing unless a test wants it.
 pub(crate) struct Frps {
     pub(crate) addr: SocketAddr,
+    quic: Option<SocketAddr>,
     stop: CancellationToken,
     running: JoinSet<()>,
 }
@@ -50,10 +51,16 @@ impl Frps {
         }
         let server = Server::bind(&config).await.unwrap();
         let addr = server.local_addr().unwrap();
+        let quic = server.quic_addr().unwrap();
         let stop = server.stop_token();
         let mut running = JoinSet::new();
         running.spawn(server.run());
-        Self { addr, stop, running }
+        Self { addr, quic, stop, running }
+    }
+
+    /// Where clients connect over QUIC, if the test has switched that on.
+    pub(crate) fn quic_addr(&self) -> SocketAddr {
+        self.quic.unwrap()
     }
 
     /// Stops the server and waits until it has ended.

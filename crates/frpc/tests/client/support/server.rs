@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use frp_mux::{Config, MuxStream};
+use frp_net::quic::{self, QuicOptions};
 use frp_net::tls::{ServerTls, ServerTlsOptions, accept_by_first_byte};
 use frp_net::websocket;
 use frp_proto::crypto::transcript::Direction;
@@ -22,6 +23,7 @@ use frp_stream::message::{MessageReader, MessageWriter, read_message_in, session
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 
 use super::{TOKEN, soon};
 
@@ -32,6 +34,7 @@ pub(crate) struct Frps {
     listener: TcpListener,
     tls: Option<ServerTls>,
     mux: Option<Mux>,
+    quic: Option<Quic>,
     /// The path of a websocket, and TLS within it.
     websocket: Option<(&'static str, Option<ServerTls>)>,
     token: String,
@@ -48,6 +51,12 @@ struct Mux {
     drivers: JoinSet<frp_mux::SessionEnd>,
 }
 
+/// The QUIC connection that streams come from.
+struct Quic {
+    listener: quic::Listener,
+    session: Option<quic::Session>,
+}
+
 impl Frps {
     /// Every stream is a TCP connection.
     pub(crate) async fn start() -> Self {
@@ -61,6 +70,7 @@ impl Frps {
             listener,
             tls: None,
             mux: None,
+            quic: None,
             websocket: None,
             token: TOKEN.to_owned(),
             version: VERSION.to_owned(),
@@ -71,6 +81,19 @@ impl Frps {
     /// Streams come multiplexed.
     pub(crate) async fn start_mux() -> Self {
         Self { mux: Some(Mux::default()), ..Self::start().await }
+    }
+
+    /// Streams come over QUIC.
+    pub(crate) async fn start_quic() -> Self {
+        Self::start_quic_at(0, &ServerTlsOptions::default()).await
+    }
+
+    /// As [`Frps::start_quic`], on a port that was another server's before, or with a certificate.
+    pub(crate) async fn start_quic_at(port: u16, tls: &ServerTlsOptions) -> Self {
+        let tls = ServerTls::new(tls).unwrap();
+        let (options, tasks) = (QuicOptions::default(), TaskTracker::new());
+        let listener = quic::Listener::bind("127.0.0.1", port, &tls, &options, 16, &tasks).unwrap();
+        Self { quic: Some(Quic { listener, session: None }), ..Self::start().await }
     }
 
     /// Connections are encrypted.
@@ -103,7 +126,10 @@ impl Frps {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.listener.local_addr().unwrap()
+        match &self.quic {
+            Some(quic) => quic.listener.local_addr().unwrap(),
+            None => self.listener.local_addr().unwrap(),
+        }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -143,6 +169,9 @@ impl Frps {
 
     /// The next stream, of whatever kind.
     pub(crate) async fn stream(&mut self) -> Stream {
+        if self.quic.is_some() {
+            return self.quic_stream().await;
+        }
         loop {
             let session = self.mux.as_ref().map(|mux| mux.session.clone());
             match session {
@@ -157,6 +186,28 @@ impl Frps {
                 }
             }
         }
+    }
+
+    async fn quic_stream(&mut self) -> Stream {
+        let quic = self.quic.as_mut().unwrap();
+        loop {
+            if let Some(session) = &quic.session {
+                if let Some(stream) = soon(session.accept()).await {
+                    return stream.into_stream();
+                }
+            }
+            quic.session = Some(another(&quic.listener).await);
+        }
+    }
+
+    /// The next QUIC connection, beside the one that streams are taken from.
+    pub(crate) async fn another_quic_session(&mut self) -> quic::Session {
+        another(&self.quic.as_ref().unwrap().listener).await
+    }
+
+    /// The QUIC connection that is there now.
+    pub(crate) fn quic_session(&self) -> &quic::Session {
+        self.quic.as_ref().unwrap().session.as_ref().unwrap()
     }
 
     /// The next multiplexed connection, beside the one that streams are taken from.
@@ -311,6 +362,12 @@ impl Frps {
         soon(write_message_in(&mut stream, wire.into(), &start.into())).await.unwrap();
         stream
     }
+}
+
+async fn another(listener: &quic::Listener) -> quic::Session {
+    let session = soon(soon(listener.accept()).await.unwrap().accept()).await.unwrap();
+    session.identified();
+    session
 }
 
 /// A session, as the server sees it. Dropping it closes the control stream.
