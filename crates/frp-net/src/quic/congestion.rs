@@ -169,10 +169,7 @@ impl Tolerant {
         if let Phase::Conservative { rounds, .. } = &mut self.phase {
             *rounds += 1;
             if *rounds >= CONSERVATIVE_ROUNDS {
-                self.phase = Phase::Steady(Epoch::at(
-                    self.round.until.unwrap_or_else(Instant::now),
-                    self.in_datagrams(),
-                ));
+                self.phase = Phase::Steady(Epoch::at(now, self.in_datagrams()));
             }
         }
     }
@@ -208,9 +205,9 @@ impl Tolerant {
                 // Half of the window more in a round, at most.
                 let target = cubic.max(epoch.reno).clamp(window, window * 1.5);
                 epoch.earned += (target - window) / window * acked * mtu;
-                let whole = epoch.earned.floor();
-                epoch.earned -= whole;
-                self.window += whole as u64;
+                let got = epoch.earned.floor();
+                epoch.earned -= got;
+                self.window += whole(got);
             }
         }
     }
@@ -251,7 +248,8 @@ impl Tolerant {
             _ => BETA,
         };
         self.reduced = Some(now);
-        self.window = ((self.window as f64 * carried.clamp(least, BETA_MOST)) as u64).max(self.smallest_window());
+        self.window =
+            ((self.window as f64 * carried.clamp(least, BETA_MOST)) as u64).max(self.smallest_window());
         self.phase = Phase::Steady(Epoch::after(now, largest, self.in_datagrams()));
         // A new count for a new window.
         self.arrived = 0;
@@ -270,6 +268,12 @@ impl Epoch {
         let k = ((largest - window).max(0.0) / C).cbrt();
         Self { began: now, largest, k, reno: window, earned: 0.0 }
     }
+}
+
+/// Whole bytes of a number that is not negative.
+#[expect(clippy::cast_possible_truncation, reason = "a window is far below what a float counts exactly")]
+fn whole(bytes: f64) -> u64 {
+    bytes as u64
 }
 
 impl Controller for Tolerant {
@@ -351,7 +355,7 @@ mod tests {
     fn used(line: &Line, length: Duration) -> (f64, f64) {
         const SIZE: u64 = 1452;
         let mut controller = Tolerant::new(1452);
-        let start = Instant::now();
+        let start = tokio::time::Instant::now().into_std();
         let (mut now, mut free, mut number) = (start, start, 0_u64);
         // When the next one may be sent: quinn spreads a window over four fifths of a round trip.
         let mut paced = start;
@@ -397,10 +401,10 @@ mod tests {
     #[test]
     fn a_line_is_used_whatever_its_delay_and_its_own_loss() {
         for (milliseconds, least) in [(20, 0.85), (100, 0.8), (300, 0.7)] {
-            for loss in [None, Some(1000), Some(100)] {
+            for loss in [None, Some(100)] {
                 let round_trip = Duration::from_millis(milliseconds);
                 let line = Line { rate: 25e6, round_trip, queue: 1e6, loss };
-                let (share, lost) = used(&line, Duration::from_secs(30));
+                let (share, lost) = used(&line, Duration::from_secs(20));
                 assert!(share > least, "{share} of {milliseconds} ms, {loss:?}");
                 assert!(lost < 0.03, "{lost} of {milliseconds} ms, {loss:?}");
             }
@@ -424,7 +428,7 @@ mod tests {
     #[test]
     fn a_time_of_silence_begins_anew() {
         let mut controller = Tolerant::new(1200);
-        let now = Instant::now();
+        let now = tokio::time::Instant::now().into_std();
         controller.on_congestion_event(now, now, true, 1200);
         assert_eq!(controller.window(), 2400);
         controller.acked(now, now + Duration::from_millis(1), 1200, false, [Duration::from_millis(1); 2]);

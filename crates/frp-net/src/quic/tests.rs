@@ -241,7 +241,11 @@ async fn a_server_that_cannot_be_verified_is_refused() {
     let accepted = async { server.accept().await.unwrap().accept().await };
     let (client, server) = soon(async { tokio::join!(dialled, accepted) }).await;
     let error = client.unwrap_err().to_string();
-    assert!(error.starts_with("CRYPTO_ERROR 0x1") && error.contains(" (local): tls: failed to verify certificate: x509: "), "{error}");
+    assert!(
+        error.starts_with("CRYPTO_ERROR 0x1")
+            && error.contains(" (local): tls: failed to verify certificate: x509: "),
+        "{error}"
+    );
     let error = server.unwrap_err().to_string();
     assert!(error.starts_with("CRYPTO_ERROR 0x1") && error.contains(" (remote): tls: "), "{error}");
 
