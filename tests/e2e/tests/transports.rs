@@ -77,12 +77,14 @@ fn run(scene: impl Future<Output = Result<()>>) -> Result<Completion, Failed> {
 /// What every way has to do: log in, carry streams and datagrams with and without layers, and stop.
 async fn cell(pair: Pair, way: Way) -> Result<()> {
     let (echo, udp) = (Service::echo().await?, Service::udp_echo().await?);
-    let proxies = [
+    let mut proxies = vec![
         Carried::new("tcp", echo.port()),
         Carried::layered("tcp", echo.port()),
         Carried::new("udp", udp.port()),
-        Carried::layered("udp", udp.port()),
     ];
+    if pair.layers_datagrams() {
+        proxies.push(Carried::layered("udp", udp.port()));
+    }
     let mut scene = Plan::new(way, &pair, &proxies).start().await?;
     scene.ready(1).await?;
     carries(&proxies).await.with_context(|| scene.outputs())?;

@@ -100,6 +100,14 @@ impl Pair {
         Outcome::Serves
     }
 
+    /// Whether both know encryption and compression of udp proxies, which came with v0.34.0.
+    #[must_use]
+    pub fn layers_datagrams(&self) -> bool {
+        [&self.frps, &self.frpc]
+            .into_iter()
+            .all(|maker| !matches!(maker, Maker::Original(release) if number(release) < [0, 34, 0]))
+    }
+
     /// Whether the server knows TLS only by a byte before it (`transport.tls.disableCustomTLSFirstByte = false`).
     pub(super) fn marks_tls(&self) -> bool {
         matches!(&self.frps, Maker::Original(release) if number(release) < [0, 38, 0])

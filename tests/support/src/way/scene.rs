@@ -100,18 +100,18 @@ impl Plan {
         }
     }
 
-    /// INI, which every release reads, has no key for the wire version.
-    fn ini(&self) -> bool {
-        self.way.wire == Wire::V1
+    /// INI, which every release reads; but it has no key for the wire version, which the client needs.
+    fn ini(&self, role: Role) -> bool {
+        role == Role::Frps || self.way.wire == Wire::V1
     }
 
     fn file(&self, role: Role) -> String {
-        format!("{}.{}", role.name(), if self.ini() { "ini" } else { "toml" })
+        format!("{}.{}", role.name(), if self.ini(role) { "ini" } else { "toml" })
     }
 
     fn server(&self, port: u16) -> String {
         let Way { transport, mux, .. } = self.way;
-        let mut lines = Lines::new(self.ini());
+        let mut lines = Lines::new(self.ini(Role::Frps));
         lines.text(["bind_addr", "bindAddr"], "127.0.0.1");
         lines.value(["bind_port", "bindPort"], port);
         if let Some((ini, toml)) = transport.port_key() {
@@ -130,12 +130,12 @@ impl Plan {
 
     fn client(&self, port: u16) -> String {
         let Way { transport, wire, tls, mux } = self.way;
-        let mut lines = Lines::new(self.ini());
+        let mut lines = Lines::new(self.ini(Role::Frpc));
         lines.text(["server_addr", "serverAddr"], "127.0.0.1");
         lines.value(["server_port", "serverPort"], port);
         lines.text(["token", "auth.token"], "secret");
         lines.text(["protocol", "transport.protocol"], transport.name());
-        if !self.ini() {
+        if !self.ini(Role::Frpc) {
             lines.text(["", "transport.wireProtocol"], wire.name());
         }
         lines.value(["tcp_mux", "transport.tcpMux"], mux);
