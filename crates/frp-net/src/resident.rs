@@ -1,10 +1,17 @@
-//! Resident memory of the program itself: what only its start needed is given back.
+//! Resident memory: what only the start of the program needed is given back, what its buffers need stays.
 //!
 //! Reading a command line, a configuration and certificates, and the first handshake, take several times the code that
 //! serving takes; the system keeps all of it mapped. It is clean memory, which the system could take itself, but does so
 //! only when it is short.
 
 use std::sync::Once;
+
+/// To be called when a program begins: memory for buffers that come and go stays with it, up to a few MiB. Does nothing
+/// elsewhere than on Linux with glibc.
+pub fn prepare() {
+    #[cfg(target_os = "linux")]
+    frp_stream::sys::keep_freed_memory();
+}
 
 /// What a program has behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

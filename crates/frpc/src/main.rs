@@ -29,6 +29,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(runs: Runs) -> anyhow::Result<()> {
+    frp_net::resident::prepare();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let result = runtime.block_on(async {

@@ -22,6 +22,7 @@ fn start() -> Result<(), Exit> {
     let _drains_at_the_end = frp_log::init(&frp_cli::log_options(&config.log)).map_err(Exit::failure)?;
     // Where the system refuses, there are as many files as there are.
     let _ = frp_net::open_files::raise();
+    frp_net::resident::prepare();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -5,7 +5,7 @@ pub(crate) mod datagrams;
 mod resident;
 mod tcp;
 
-pub use resident::release_what_only_the_start_needed;
+pub use resident::{keep_freed_memory, release_what_only_the_start_needed};
 pub use tcp::set_not_sent_low_water_mark;
 
 /// How long a `T` is, as the system's calls are told.

@@ -3,6 +3,21 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
+/// Freed memory at the end of an arena that the allocator keeps instead of giving it back to the system.
+#[cfg(target_env = "gnu")]
+const KEPT: c_int = 4 * 1024 * 1024;
+
+/// Has the allocator keep some of what is freed. glibc gives back whatever is beyond 128 KiB, which is two buffers here:
+/// streams that come and go by turns would have the system map, clear and take away the same pages all the time.
+#[expect(unsafe_code, reason = "no safe crate that we use sets this")]
+pub fn keep_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: callable at any time; a value that it does not take changes nothing.
+    unsafe {
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT)
+    };
+}
+
 /// Gives back what the process has mapped of its program and libraries and does not change: what still runs is mapped
 /// again as it runs, from the system's cache of files. Also gives back what the allocator holds and nobody uses.
 ///
@@ -49,6 +64,14 @@ unsafe extern "C" fn release_object(info: *mut libc::dl_phdr_info, _: usize, _: 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_allocated_and_freed_as_before() {
+        keep_freed_memory();
+        for size in [1, 1 << 12, 1 << 16, 1 << 20, 1 << 24] {
+            assert_eq!(vec![1_u8; size].iter().map(|&byte| usize::from(byte)).sum::<usize>(), size);
+        }
+    }
 
     #[test]
     fn code_and_constants_are_there_afterwards() {
