@@ -3,6 +3,7 @@ mod close;
 mod load;
 mod peer;
 mod rules;
+mod turns;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinSet;
