@@ -209,7 +209,7 @@ impl Conversation {
     fn segment(&mut self, now: Micros, segment: Segment, payload: &[u8], is_direct: bool) {
         match segment.command {
             Command::Push => self.receiver.receive(now, segment.sn, segment.ts, payload),
-            Command::Ack => self.sender.receive_ack(now, segment.sn, segment.ts, is_direct),
+            Command::Ack => self.sender.receive_ack(now, segment.sn, segment.ts, self.ts(now), is_direct),
             Command::Ask => self.tell = Some(self.tell.unwrap_or(0)),
             Command::Tell => self.told(segment),
         }

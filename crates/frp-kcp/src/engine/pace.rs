@@ -8,8 +8,10 @@
 
 use crate::Micros;
 
-/// Segments that may be on their way whatever was measured: the send window of the original's client.
+/// Segments that may be on their way whatever was measured: the send window of the original's client. Before anything
+/// was measured, half of what its server sends.
 const LEAST_WINDOW: u64 = 128;
+const FIRST_WINDOW: usize = 256;
 /// The shortest round trip over which those are spread: the interval at which the original sends.
 const LEAST_SPREAD: Micros = 20_000;
 /// How long a peer may hold acknowledgements back: that interval, and something for its timers.
@@ -23,10 +25,18 @@ const SHORTEST_FOR: Micros = 10_000_000;
 /// In hundredths: twice the rate a round, 2 / ln 2; and what empties the queue that this made.
 const STARTUP: u64 = 289;
 const DRAIN: u64 = 35;
-/// Losses of a round, at least, that are taken for an overflow; one in twelve of what it carried, besides.
-const OVERFLOW_LEAST: u64 = 16;
-/// In hundredths, one for each shortest round trip.
-const CYCLE: [u64; 8] = [125, 75, 100, 100, 100, 100, 100, 100];
+/// Losses of a round, at least, that are taken for an overflow, and more than one in eight of what it carried.
+const OVERFLOW: u64 = 32;
+/// In startup, so many round trips in a row that are a quarter and this longer than the shortest one show a queue, which
+/// means that the path is full. A peer of ours holds acknowledgements back for so long.
+const LONG_TRIPS: u32 = 8;
+const QUEUED: Micros = 10_000;
+/// In hundredths, one for each shortest round trip. The largest of many samples is somewhat more than the path carries.
+const CYCLE: [u64; 8] = [120, 75, 96, 96, 96, 96, 96, 96];
+/// By how much the rate grows in hundredths where the path carries what the fast step sends.
+const FOUND_MORE: u64 = 112;
+/// Of what fills the path, how many hundredths may be on their way: enough for the faster steps.
+const WINDOW: u64 = 125;
 
 /// What is remembered of a segment when it is sent.
 #[derive(Debug, Clone, Copy, Default)]
@@ -69,8 +79,12 @@ pub(crate) struct Pace {
     /// Segments that were lost since the round began, and what had been acknowledged then.
     lost: u64,
     round_from: u64,
+    /// Round trips in a row that show a queue.
+    long_trips: u32,
     cycle: usize,
     cycle_at: Micros,
+    /// The rate before the fast step.
+    before_probe: u64,
     /// When the next segment may leave, in nanoseconds.
     next: u64,
     /// The newest of those that were acknowledged together.
@@ -94,8 +108,10 @@ impl Default for Pace {
             flat_rounds: 0,
             lost: 0,
             round_from: 0,
-            cycle: 2,
+            long_trips: 0,
+            cycle: 0,
             cycle_at: 0,
+            before_probe: 0,
             next: 0,
             newest: None,
         }
@@ -132,18 +148,23 @@ impl Pace {
         self.idle_until = self.delivered + (outstanding as u64).max(1);
     }
 
-    /// A segment was acknowledged for the first time.
-    pub(crate) fn acknowledged(&mut self, now: Micros, mark: Mark) {
+    /// A segment was acknowledged for the first time. `tells` is false if it may have been sent before it was marked.
+    pub(crate) fn acknowledged(&mut self, now: Micros, mark: Mark, tells: bool) {
         self.delivered += 1;
         self.delivered_at = now;
-        if self.newest.is_none_or(|newest| mark.delivered >= newest.delivered) {
+        if tells && self.newest.is_none_or(|newest| mark.delivered >= newest.delivered) {
             self.newest = Some(mark);
         }
     }
 
-    /// A segment was lost, as its successors show.
-    pub(crate) const fn lost(&mut self) {
+    /// A segment was lost, as its successors show. In startup, many are a sign of a queue that overflows, earlier than a
+    /// rate that no longer grows.
+    pub(crate) fn lost(&mut self) {
         self.lost += 1;
+        let carried = self.delivered - self.round_from;
+        if self.state == State::Startup && self.lost >= OVERFLOW && self.lost * 8 > carried {
+            self.state = State::Drain;
+        }
     }
 
     pub(crate) fn round_trip(&mut self, now: Micros, rtt: Micros) {
@@ -151,6 +172,11 @@ impl Pace {
         if is_old || self.shortest.is_none_or(|shortest| rtt <= shortest) {
             self.shortest = Some(rtt.max(1));
             self.shortest_at = now;
+        }
+        let shortest = self.shortest.unwrap_or(0);
+        self.long_trips = if rtt > shortest * 5 / 4 + QUEUED { self.long_trips + 1 } else { 0 };
+        if self.state == State::Startup && self.long_trips >= LONG_TRIPS {
+            self.state = State::Drain;
         }
     }
 
@@ -161,7 +187,8 @@ impl Pace {
         let began_round = mark.delivered >= self.round_end;
         if began_round {
             self.round_end = self.delivered;
-            self.leave_startup_if_it_overflows();
+            self.lost = 0;
+            self.round_from = self.delivered;
         }
         let interval = (mark.sent_at - mark.from).max(now.saturating_sub(mark.delivered_at));
         let count = self.delivered - mark.delivered;
@@ -184,16 +211,6 @@ impl Pace {
         self.advance(now, outstanding, began_round && !mark.was_idle);
     }
 
-    /// Faster than the path carries is seen by what is lost, earlier than by a rate that no longer grows.
-    fn leave_startup_if_it_overflows(&mut self) {
-        let carried = self.delivered - self.round_from;
-        if self.state == State::Startup && self.lost >= OVERFLOW_LEAST && self.lost * 12 > carried {
-            self.state = State::Drain;
-        }
-        self.lost = 0;
-        self.round_from = self.delivered;
-    }
-
     fn advance(&mut self, now: Micros, outstanding: usize, round_counts: bool) {
         match self.state {
             State::Startup if round_counts => {
@@ -212,15 +229,33 @@ impl Pace {
             State::Drain => {
                 if (outstanding as u64) <= self.product().max(LEAST_WINDOW / 2) {
                     self.state = State::Steady;
+                    self.cycle = CYCLE.len() - 1;
                     self.cycle_at = now;
                 }
             }
             State::Steady => {
                 if now.saturating_sub(self.cycle_at) >= self.shortest.unwrap_or(0).max(1_000) {
-                    self.cycle = (self.cycle + 1) % CYCLE.len();
-                    self.cycle_at = now;
+                    self.next_step(now);
                 }
             }
+        }
+    }
+
+    /// The next step of the steady cycle. Where the fast one found that the path carries more, that is looked for as in
+    /// the beginning: startup may have ended too early, or the path has become faster.
+    fn next_step(&mut self, now: Micros) {
+        self.cycle = (self.cycle + 1) % CYCLE.len();
+        self.cycle_at = now;
+        let best = self.best();
+        match self.cycle {
+            0 => self.before_probe = best,
+            // What was sent in the fast step has been acknowledged in the slow one.
+            2 if best * 100 >= self.before_probe * FOUND_MORE => {
+                self.state = State::Startup;
+                self.full = best;
+                (self.flat_rounds, self.long_trips, self.lost) = (0, 0, 0);
+            }
+            _ => {}
         }
     }
 
@@ -236,22 +271,27 @@ impl Pace {
     /// Segments that may be on their way.
     pub(crate) fn window(&self) -> usize {
         let best = self.best();
-        let window = self.product() * 2 + best * ACK_DELAY / 1_000_000;
+        if best == 0 {
+            return FIRST_WINDOW;
+        }
+        let gain = if self.state == State::Startup { 2 * 100 } else { WINDOW };
+        let window = self.product() * gain / 100 + best * ACK_DELAY / 1_000_000;
         usize::try_from(window.max(LEAST_WINDOW)).unwrap_or(usize::MAX)
     }
 
     /// Segments per second.
     fn rate(&self, smoothed: Option<Micros>) -> u64 {
         let best = self.best();
+        let spread = smoothed.unwrap_or(0).max(LEAST_SPREAD);
         if best == 0 {
-            return 0;
+            return FIRST_WINDOW as u64 * 1_000_000 / spread;
         }
         let gain = match self.state {
             State::Startup => STARTUP,
             State::Drain => DRAIN,
             State::Steady => CYCLE.get(self.cycle).copied().unwrap_or(100),
         };
-        let least = LEAST_WINDOW * 1_000_000 / smoothed.unwrap_or(0).max(LEAST_SPREAD);
+        let least = LEAST_WINDOW * 1_000_000 / spread;
         (best * gain / 100).max(least)
     }
 }

@@ -16,6 +16,8 @@ const FAST_RESEND: u32 = 2;
 const PROBES: usize = 8;
 /// The longest time between two attempts to reach a peer that answers nothing.
 const LONGEST_TIMEOUT: Micros = 3_000_000;
+/// Milliseconds after which nobody acknowledges an attempt any more.
+const OLDEST_ATTEMPT: u32 = 60_000;
 /// Segments that wait to be sent, at least and at most: what leaves while a writer wakes.
 const LEAST_QUEUE: usize = 128;
 const MOST_QUEUE: usize = 1024;
@@ -145,7 +147,8 @@ impl Sender {
         if una > self.una {
             for _ in self.una..una {
                 let Some(slot) = self.flight.pop_front() else { break };
-                self.settle(now, slot);
+                let is_first = slot.attempts == 1;
+                self.settle(now, slot, is_first);
             }
             self.una = una;
             self.progress(now);
@@ -153,16 +156,24 @@ impl Sender {
         true
     }
 
-    /// The peer has got this segment, which was sent at `ts`. `is_timely` is false for what was held up on the way.
-    pub(crate) fn receive_ack(&mut self, now: Micros, sn: u32, ts: u32, is_timely: bool) {
+    /// The peer has got this segment, which was sent at `ts`; `clock` is that clock now. `is_timely` is false for what
+    /// was held up on the way.
+    pub(crate) fn receive_ack(&mut self, now: Micros, sn: u32, ts: u32, clock: u32, is_timely: bool) {
         let Some(sn) = expand(self.una, sn).filter(|sn| (self.una..self.next).contains(sn)) else { return };
         self.acks.push((sn, ts));
         let at = usize::try_from(sn - self.una).unwrap_or(usize::MAX);
         let Some(slot) = self.flight.get_mut(at).filter(|slot| !slot.is_acknowledged) else { return };
-        if slot.ts == ts {
+        let is_of_last = slot.ts == ts;
+        // Of an attempt before the last one only the milliseconds are known. Without these, a path that takes longer
+        // than the first timeout would never be measured.
+        let age = clock.wrapping_sub(ts);
+        let rtt = match is_of_last {
+            true => Some(now.saturating_sub(slot.sent_at)),
+            false => (slot.attempts > 1 && age < OLDEST_ATTEMPT).then(|| Micros::from(age) * 1000),
+        };
+        if let Some(rtt) = rtt {
             self.is_proven = true;
             if is_timely {
-                let rtt = now.saturating_sub(slot.sent_at);
                 self.rtt.sample(rtt);
                 self.pace.round_trip(now, rtt);
             }
@@ -170,19 +181,20 @@ impl Sender {
         let taken =
             Slot { data: std::mem::take(&mut slot.data), is_acknowledged: false, mark: slot.mark, ..*slot };
         slot.is_acknowledged = true;
-        self.settle(now, taken);
+        self.settle(now, taken, is_of_last);
         self.progress(now);
     }
 
-    /// A segment has arrived, by whatever we know it.
-    fn settle(&mut self, now: Micros, slot: Slot) {
+    /// A segment has arrived, by whatever we know it. `is_of_last` says that it is the last attempt which has: what was
+    /// sent again may have arrived before that.
+    fn settle(&mut self, now: Micros, slot: Slot, is_of_last: bool) {
         if slot.is_acknowledged {
             return;
         }
         if !slot.is_lost {
             self.outstanding = self.outstanding.saturating_sub(1);
         }
-        self.pace.acknowledged(now, slot.mark);
+        self.pace.acknowledged(now, slot.mark, is_of_last);
         if self.free.len() < KEPT_BUFFERS {
             self.free.push(slot.data);
         }

@@ -15,7 +15,7 @@ const REMEMBERED: usize = 4;
 /// Numbers further back than this are of a peer that has begun anew.
 const FAR: u32 = 1 << 16;
 
-/// The receiving half. Holds no more than [`KEPT`] datagrams of [`LONGEST`] bytes.
+/// The receiving half. Holds no more than three groups of datagrams.
 #[derive(Debug, Default)]
 pub struct Decoder {
     /// In the order of their numbers.

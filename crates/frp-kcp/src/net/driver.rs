@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use frp_stream::udp::BatchSocket;
 use tokio::time::{Instant, sleep_until};
@@ -14,6 +15,8 @@ use crate::conversation::Over;
 
 /// Refusals of a host in a row after which nobody is there. One may be of a moment in which a server is restarted.
 const REFUSALS: u32 = 3;
+/// Whoever waits longer than this needs no room for datagrams meanwhile.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// Where a driver sends, and whether it receives.
 pub(super) struct Route {
@@ -69,8 +72,9 @@ pub(super) async fn drive(shared: Arc<Shared>, route: Route) {
             Step::Over => return,
             Step::Wait(until) => until,
         };
-        batch.release();
-        // Boxed inside tokio's own timer only while it is waited for.
+        if until.is_none_or(|until| until > Instant::now() + QUIET) {
+            batch.release();
+        }
         tokio::select! {
             () = shared.wake.notified() => {}
             readable = route.socket.readable(), if receives => {
@@ -115,10 +119,8 @@ fn refused(shared: &Shared, refusals: &mut u32) {
 fn receive(shared: &Shared, socket: &BatchSocket, refusals: &mut u32) {
     loop {
         let now = shared.now();
-        let mut state = shared.lock();
-        let received = socket.receive(|datagram, _| state.conversation.receive(now, datagram));
-        let wakers = state.ready();
-        drop(state);
+        let received = socket.receive(|datagram, _| shared.lock().conversation.receive(now, datagram));
+        let wakers = shared.lock().ready();
         wakers.into_iter().flatten().for_each(Waker::wake);
         match received {
             Ok(()) => {
