@@ -73,7 +73,12 @@ fn collect(value: &serde_json::Value, texts: &mut Vec<Vec<u8>>) {
     if let Some(text) = value["send"].as_str() {
         texts.push(text.chars().filter_map(|char| u8::try_from(u32::from(char)).ok()).collect());
     }
-    for inner in value.as_array().into_iter().flatten().chain(value.as_object().into_iter().flat_map(|map| map.values())) {
+    for inner in value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .chain(value.as_object().into_iter().flat_map(|map| map.values()))
+    {
         if inner.is_array() || inner.is_object() {
             collect(inner, texts);
         }
@@ -116,7 +121,10 @@ pub fn http_request(data: &[u8]) {
     let mut second = RequestHead::default();
     second.parse(&mut again).expect("written heads are heads");
     let pairs = |head: &RequestHead, bytes: &[u8]| -> Vec<(Vec<u8>, Vec<u8>)> {
-        head.fields().iter().map(|field| (field.name.of(bytes).to_vec(), field.value.of(bytes).to_vec())).collect()
+        head.fields()
+            .iter()
+            .map(|field| (field.name.of(bytes).to_vec(), field.value.of(bytes).to_vec()))
+            .collect()
     };
     assert_eq!(pairs(&second, &again), pairs(&head, &bytes));
     if let Ok(framing) = framing {

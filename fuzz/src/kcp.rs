@@ -55,7 +55,8 @@ pub fn kcp_datagrams(data: &[u8]) {
     let mut random = Random::new(data.len() as u64);
     // The number that the first segment names, so that it is not all for others.
     let first = datagrams(data).find_map(|datagram| Datagram::parse(datagram)?.segments());
-    let conv = first.and_then(|segments| Segment::decode(segments).ok()?).map_or(1, |(segment, ..)| segment.conv);
+    let conv =
+        first.and_then(|segments| Segment::decode(segments).ok()?).map_or(1, |(segment, ..)| segment.conv);
     let config = if random.below(2) == 0 { Config::single() } else { Config::multiplexed() };
     let window = usize::from(config.receive_window);
     let mut conversation = Conversation::new(conv, config, 0, 0);
@@ -99,7 +100,8 @@ fn transmit(conversation: &mut Conversation, now: Micros) {
             assert!(datagram.len() <= HEADER_LEN + MTU);
             let parsed = Datagram::parse(datagram);
             if let Some(mut rest) = parsed.and_then(|datagram| datagram.segments()) {
-                while let Some((_, _, after)) = Segment::decode(rest).unwrap_or_else(|_| panic!("malformed")) {
+                while let Some((_, _, after)) = Segment::decode(rest).unwrap_or_else(|_| panic!("malformed"))
+                {
                     rest = after;
                 }
                 assert!(rest.is_empty());

@@ -1,8 +1,10 @@
 //! Hostile peers on bindPort, with a legitimate client in their midst.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use frp_kcp::segment::{Command, Segment};
 use frp_proto::digest;
 use frp_proto::msg::{Login, Message};
 use frp_proto::v1;
@@ -12,7 +14,7 @@ use frp_test_support::tunnel::{Proxy, Setting, client_ini, server_ini, start_pro
 use frp_test_support::{ports, traffic};
 use rand::RngCore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -25,6 +27,8 @@ pub(crate) const GROWTH: u64 = 60 << 20;
 pub(crate) const CLIENT_WAIT: Duration = Duration::from_secs(3);
 /// How long an attacker waits for the server's reaction before it gives up.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+const HALF_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03half a hello";
 
 /// One kind of attack.
 pub(crate) struct Attack {
@@ -54,10 +58,12 @@ enum Kind {
     MuxLength,
     /// Five thousand connections that never say a word.
     Silent,
+    /// A hundred thousand KCP conversations with forged addresses, which begin with half a TLS hello.
+    Conversations,
 }
 
 /// Every attack.
-pub(crate) const ALL: [Attack; 9] = [
+pub(crate) const ALL: [Attack; 10] = [
     Attack::new("garbage", false, &["message type error"], Kind::Garbage),
     Attack::new("truncated frames", false, &["timeout", "EOF"], Kind::Truncated),
     Attack::new("length 2^63", false, &["message length"], Kind::HugeLength),
@@ -66,6 +72,7 @@ pub(crate) const ALL: [Attack; 9] = [
     Attack::new("half a TLS hello", true, &["TLS", "tls", "timeout"], Kind::HalfHello),
     Attack::new("streams before login", true, &["stream"], Kind::Streams),
     Attack::new("mux impossible length", true, &["window", "mux", "session"], Kind::MuxLength),
+    Attack::new("kcp conversations", true, &["kcp", "timeout", "closing the oldest"], Kind::Conversations),
     Attack::new("silent connections", true, &["timeout", "closing the oldest"], Kind::Silent),
 ];
 
@@ -87,7 +94,11 @@ pub(crate) async fn run(attack: &Attack) -> Result<Outcome> {
 
 async fn in_folder(attack: &Attack, setting: Setting, folder: &std::path::Path) -> Result<Outcome> {
     let port = ports::free();
-    std::fs::write(folder.join("frps.ini"), server_ini(setting, port, "log_level = info"))?;
+    // What is on the same number is another port.
+    let kcp = matches!(attack.kind, Kind::Conversations);
+    let kcp_port = if kcp { format!("\nkcp_bind_port = {port}") } else { String::new() };
+    let server = server_ini(setting, port, &format!("log_level = info{kcp_port}"));
+    std::fs::write(folder.join("frps.ini"), server)?;
     let mut frps = start_program(Role::Frps, folder)?;
     frps.line("frps started successfully").await?;
     let quiet = frps.output().len();
@@ -98,7 +109,8 @@ async fn in_folder(attack: &Attack, setting: Setting, folder: &std::path::Path) 
 
     let echo = Service::echo().await?;
     let proxy = Proxy::new("tcp", "echo", echo.port());
-    let ini = client_ini(setting, port, "login_fail_exit = false", std::slice::from_ref(&proxy));
+    let common = if kcp { "login_fail_exit = false\nprotocol = kcp" } else { "login_fail_exit = false" };
+    let ini = client_ini(setting, port, common, std::slice::from_ref(&proxy));
     std::fs::write(folder.join("frpc.ini"), ini)?;
     let began = Instant::now();
     let mut frpc = start_program(Role::Frpc, folder)?;
@@ -128,6 +140,7 @@ fn launch(kind: Kind, port: u16, attackers: &mut JoinSet<()>) {
         Kind::HalfHello => 2000,
         Kind::Streams => 5,
         Kind::Silent => 5000,
+        Kind::Conversations => 200,
     };
     for number in 0..count {
         attackers.spawn(async move {
@@ -137,10 +150,31 @@ fn launch(kind: Kind, port: u16, attackers: &mut JoinSet<()>) {
     }
 }
 
+/// Five hundred conversations, each from an address of its own that never answers.
+async fn conversations(port: u16, number: usize) -> Result<()> {
+    let high = u8::try_from(number)?;
+    for low in 0..500_u32 {
+        let [.., middle, low_byte] = low.to_be_bytes();
+        let socket = UdpSocket::bind((Ipv4Addr::new(127, high, 64 + middle, low_byte), 0)).await?;
+        let mut datagram = Vec::new();
+        let segment =
+            Segment { conv: low, command: Command::Push, fragment: 0, window: 128, ts: 0, sn: 0, una: 0 };
+        segment.encode(HALF_HELLO.len(), &mut datagram);
+        datagram.extend_from_slice(HALF_HELLO);
+        socket.send_to(&datagram, (Ipv4Addr::LOCALHOST, port)).await?;
+    }
+    Ok(())
+}
+
 /// One hostile connection, from its first byte to the server's reaction.
 async fn one(kind: Kind, port: u16, number: usize) -> Result<()> {
+    if matches!(kind, Kind::Conversations) {
+        return conversations(port, number).await;
+    }
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     match kind {
+        // See above.
+        Kind::Conversations => {}
         Kind::Garbage => {
             let mut bytes = vec![0; 1 + number * 4];
             rand::rng().fill_bytes(&mut bytes);
@@ -153,9 +187,7 @@ async fn one(kind: Kind, port: u16, number: usize) -> Result<()> {
         }
         Kind::HugeLength => stream.write_all(b"o\x80\0\0\0\0\0\0\0{}").await?,
         Kind::PoolCount(count) => stream.write_all(&login(count)?).await?,
-        Kind::HalfHello => {
-            stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03half a hello").await?
-        }
+        Kind::HalfHello => stream.write_all(HALF_HELLO).await?,
         Kind::Streams => {
             let mut frames = Vec::with_capacity(12 * 20_000);
             for stream_number in 0..20_000_u32 {
