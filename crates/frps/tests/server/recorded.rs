@@ -256,6 +256,39 @@ async fn a_recorded_visitor_and_a_recorded_owner_find_each_other() {
     }
 }
 
+/// An owner and a visitor of the original whose sessions are of different wire versions: the server writes to both what
+/// the original's wrote.
+#[tokio::test]
+async fn recorded_datagrams_are_translated_between_wire_versions() {
+    for (folder, of_owner, of_visitor) in [("sudp-v1-v2", "v1-", "v2-"), ("sudp-v2-v1", "v2-", "v1-")] {
+        let frps = Frps::with(|config| config.auth.token = RECORDED_TOKEN.into()).await;
+        let [owners, visitors] = ["work-client.bin", "visitor-client.bin"].map(|file| bytes(folder, file));
+        let Message::NewWorkConn(first) = split_in(of_owner, &owners).0 else { panic!("{folder}") };
+        let mut owner = recorded_login(of_owner, &frps, &first.run_id).await;
+        let Message::NewVisitorConn(visit) = split_in(of_visitor, &visitors).0 else { panic!("{folder}") };
+        let _visitor = recorded_login(of_visitor, &frps, &visit.run_id).await;
+        owner
+            .start_at(NewProxy { proxy_type: "sudp".to_owned(), sk: "abc".into(), ..tcp("secret", 0) })
+            .await;
+
+        let mut work = frps.connect().await;
+        work.write_all(&owners).await.unwrap();
+        let mut user = frps.connect().await;
+        user.write_all(&visitors).await.unwrap();
+        // It names the visitor's address, which was another one then.
+        assert_eq!(started_in(of_owner, &mut work).await.proxy_name, "secret");
+        let to_owner = bytes(folder, "work-server.bin");
+        let to_owner = split_in(of_owner, &to_owner).1;
+        let mut got = vec![0; to_owner.len()];
+        soon(work.read_exact(&mut got)).await.unwrap();
+        assert_eq!(got, to_owner, "{folder}");
+        let to_visitor = bytes(folder, "visitor-server.bin");
+        let mut got = vec![0; to_visitor.len()];
+        soon(user.read_exact(&mut got)).await.unwrap();
+        assert_eq!(got, to_visitor, "{folder}");
+    }
+}
+
 /// What comes behind a login of version 2 was sealed for the random value of another server; until there the answer is
 /// the recorded one but for what is random.
 #[tokio::test]
