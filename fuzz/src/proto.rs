@@ -12,7 +12,7 @@ use frp_proto::exchange::server::{FirstMessage, ServerAccept};
 use frp_proto::hello::{Bootstrap, ClientHello, ServerHello};
 use frp_proto::limits::{MAX_MESSAGE, MAX_V2_PAYLOAD, SNIFF_LEN};
 use frp_proto::msg::{Login, Message, MessageKind, UdpPacket};
-use frp_proto::v1::{self, DecodeError, FrameReader, HEADER_LEN};
+use frp_proto::v1::{self, DecodeError, HEADER_LEN};
 use frp_proto::wire::{Framing, MessageCollector};
 use frp_proto::{proxy_protocol, sniff as first_bytes, udp, v2};
 
@@ -161,7 +161,7 @@ pub fn v1_frame(data: &[u8]) {
     if end.is_none() {
         assert!(rest.len() < HEADER_LEN + MAX_MESSAGE, "more than one frame held back");
     }
-    let mut reader = FrameReader::new();
+    let mut reader = MessageCollector::new(Framing::V1);
     let mut pieces = Vec::new();
     let mut failed = None;
     let mut input = data;
@@ -183,7 +183,7 @@ pub fn v1_frame(data: &[u8]) {
         }
     }
     assert_eq!(pieces, whole);
-    assert_eq!(failed, end);
+    assert_eq!(failed, end.map(Into::into));
 }
 
 /// A body of the message that the first byte chooses.

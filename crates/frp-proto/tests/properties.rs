@@ -9,6 +9,7 @@ use frp_proto::crypto::key;
 use frp_proto::exchange::client::ClientLogin;
 use frp_proto::exchange::server::ServerAccept;
 use frp_proto::msg::*;
+use frp_proto::wire::{Framing, MessageCollector};
 use frp_proto::{names, proxy_protocol, sniff, udp, v1};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -72,8 +73,8 @@ proptest! {
     fn any_bytes_are_judged_alike_whole_and_in_pieces(bytes in vec(any::<u8>(), 0..64), kind in 0..18_usize, length in 0..40_u8) {
         let mut input = vec![MessageKind::ALL[kind].v1_byte(), 0, 0, 0, 0, 0, 0, 0, length];
         input.extend_from_slice(&bytes);
-        let whole = v1::decode(&input).map(|message| message.map(|(message, _)| message));
-        let mut reader = v1::FrameReader::new();
+        let whole = Framing::V1.decode(&input).map(|message| message.map(|(message, _)| message));
+        let mut reader = MessageCollector::new(Framing::V1);
         let mut in_pieces = Ok(None);
         for byte in &input {
             in_pieces = reader.push(&[*byte]).map(|(_, message)| message);

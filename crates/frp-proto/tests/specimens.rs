@@ -7,7 +7,8 @@ mod support;
 use std::collections::BTreeMap;
 
 use frp_proto::msg::*;
-use frp_proto::v1::{self, DecodeError, EncodeError, FrameReader, HEADER_LEN};
+use frp_proto::v1::{self, DecodeError, EncodeError, HEADER_LEN};
+use frp_proto::wire::{Framing, MessageCollector};
 
 fn text(value: &str) -> String {
     value.to_owned()
@@ -249,7 +250,7 @@ fn frames_round_trip_and_cuts_are_incomplete() {
         for bytes in [&frame, &followed] {
             assert_eq!(v1::decode(bytes), Ok(Some((message.clone(), frame.len()))));
         }
-        let mut reader = FrameReader::new();
+        let mut reader = MessageCollector::new(Framing::V1);
         for (at, &byte) in frame.iter().enumerate() {
             let wanted = reader.wanted().unwrap();
             assert_eq!(wanted, if at < HEADER_LEN { HEADER_LEN } else { frame.len() } - at);
@@ -378,7 +379,7 @@ fn headers_are_judged_before_a_body_is_awaited() {
     for (bytes, error, text) in cases {
         assert_eq!(error.to_string(), text);
         assert_eq!(v1::decode(&bytes), Err(error.clone()));
-        assert_eq!(FrameReader::new().push(&bytes), Err(error));
+        assert_eq!(MessageCollector::new(Framing::V1).push(&bytes), Err(error.into()));
     }
     assert_eq!(v1::decode(&header(b'o', 10_240)), Ok(None));
     // No body at all is no JSON.

@@ -12,7 +12,8 @@ use frp_proto::exchange::Channel;
 use frp_proto::exchange::client::{ClientLogin, LoginError};
 use frp_proto::exchange::server::{FirstMessage, ServerAccept};
 use frp_proto::msg::{Login, Message};
-use frp_proto::v1::{self, FrameReader};
+use frp_proto::v1;
+use frp_proto::wire::{Framing, MessageCollector};
 use serde_json::Value;
 
 const FOLDERS: [&str; 11] = [
@@ -140,7 +141,7 @@ fn directions() -> Vec<Direction> {
 
 /// Decodes one direction from pieces of any length.
 struct Replay {
-    reader: FrameReader,
+    reader: MessageCollector,
     plain_left: usize,
     encrypted: bool,
     framed: bool,
@@ -159,7 +160,7 @@ impl Replay {
             Rest::Bytes { iv, .. } => (iv.is_some(), false),
         };
         Self {
-            reader: FrameReader::new(),
+            reader: MessageCollector::new(Framing::V1),
             plain_left: direction.plain.len(),
             encrypted,
             framed,
