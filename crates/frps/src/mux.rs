@@ -21,7 +21,15 @@ use crate::settings::STREAMS_BEFORE_LOGIN;
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Serves the streams of a mux session over a stream, and owns the task that drives it. See [`serve_session`].
-pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, slot: Slot, config: Config, deadline: Instant) {
+///
+/// Begins at once, so that what it begins with takes no room in its future.
+pub(crate) fn serve(
+    core: Arc<Core>,
+    inbound: Inbound,
+    slot: Slot,
+    config: Config,
+    deadline: Instant,
+) -> impl Future<Output = ()> {
     let Inbound { stream, peer, local } = inbound;
     let (session, driver) = frp_mux::Session::server(stream, config);
     let mut driving = JoinSet::new();
@@ -29,8 +37,10 @@ pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, slot: Slot, config:
         // Everybody who asks the session learns why it ended.
         let _ = driver.await;
     });
-    serve_session(core, Session::Mux(session), [peer, local], slot, deadline).await;
-    let _ = timeout(CLOSE_TIMEOUT, driving.join_next()).await;
+    async move {
+        serve_session(core, Session::Mux(session), [peer, local], slot, deadline).await;
+        let _ = timeout(CLOSE_TIMEOUT, driving.join_next()).await;
+    }
 }
 
 /// Serves the streams of a session until it ends, the server stops, or the client does not say who it is: by
