@@ -43,14 +43,9 @@ pub(crate) async fn run(public: u16, connections: usize, seconds: f64) -> Result
             (times, matches!(result, Ok(Ok(()))))
         });
     }
-    let (mut times, mut failed) = (Vec::new(), 0);
-    while let Some(connection) = tasks.join_next().await {
-        let (of_it, fine) = connection?;
-        times.extend(of_it);
-        failed += u64::from(!fine);
-    }
+    let exchanges = Exchanges::of(tasks, began).await;
     ensure!(!bulk.is_empty() && bulk.try_join_next().is_none(), "the download ended");
-    Exchanges::from_times(times, began.elapsed().as_secs_f64(), failed)
+    exchanges
 }
 
 /// Reads the endless answer until dropped, or until it ends.

@@ -16,6 +16,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::tools;
 
@@ -82,6 +84,18 @@ pub(crate) struct Exchanges {
 }
 
 impl Exchanges {
+    /// From connections in use since `began`: how long each exchange of theirs took, and whether they were fine to the
+    /// end.
+    async fn of(mut connections: JoinSet<(Vec<Duration>, bool)>, began: Instant) -> Result<Self> {
+        let (mut times, mut failed) = (Vec::new(), 0);
+        while let Some(connection) = connections.join_next().await {
+            let (of_it, fine) = connection?;
+            times.extend(of_it);
+            failed += u64::from(!fine);
+        }
+        Self::from_times(times, began.elapsed().as_secs_f64(), failed)
+    }
+
     /// From how long each completed exchange took.
     fn from_times(mut times: Vec<Duration>, seconds: f64, failed: u64) -> Result<Self> {
         ensure!(!times.is_empty(), "nothing was answered; {failed} broke");

@@ -28,14 +28,7 @@ pub(crate) async fn run(public: u16, seconds: f64) -> Result<Exchanges> {
             (times, matches!(result, Ok(Ok(()))))
         });
     }
-    let (mut times, mut failed) = (Vec::new(), 0);
-    while let Some(connection) = tasks.join_next().await {
-        let (of_it, fine) = connection?;
-        times.extend(of_it);
-        failed += u64::from(!fine);
-    }
-    let seconds = began.elapsed().as_secs_f64();
-    Exchanges::from_times(times, seconds, failed)
+    Exchanges::of(tasks, began).await
 }
 
 /// Notes for each request how long its answer took.

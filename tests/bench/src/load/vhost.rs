@@ -52,13 +52,7 @@ pub(crate) async fn requests(public: u16, seconds: f64) -> Result<Exchanges> {
             (times, matches!(result, Ok(Ok(()))))
         });
     }
-    let (mut times, mut failed) = (Vec::new(), 0);
-    while let Some(connection) = tasks.join_next().await {
-        let (of_it, fine) = connection?;
-        times.extend(of_it);
-        failed += u64::from(!fine);
-    }
-    Exchanges::from_times(times, began.elapsed().as_secs_f64(), failed)
+    Exchanges::of(tasks, began).await
 }
 
 /// Opens connection after connection for so many seconds, each for one request.
