@@ -5,7 +5,7 @@
 //! `crypto/tls`, because upstream's users and its end-to-end suite read them.
 //!
 //! What it must never do: see the configuration, speak the frp protocol beyond its first byte, own a task that
-//! outlives a call, or decide when to retry a peer.
+//! outlives a call (those that drive QUIC are the tracker's that the caller hands in), or decide when to retry a peer.
 //!
 //! # Map
 //!

@@ -24,8 +24,8 @@
 //!
 //! The server's tracker holds every task of a connection, control, group or user; the server's token ends them, and
 //! the server waits for them. A control owns its reader, writer and heartbeat and its proxies; a proxy its accept
-//! loop; a mux session its driver. Tokens are children of the owner's. Relays belong to the server, because closing a
-//! proxy or losing a control must not cut users.
+//! loop; a mux session its driver; what drives QUIC is on the server's tracker, too. Tokens are children of the owner's.
+//! Relays belong to the server, because closing a proxy or losing a control must not cut users.
 
 #![forbid(unsafe_code)]
 
