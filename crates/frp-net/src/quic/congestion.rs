@@ -248,8 +248,7 @@ impl Tolerant {
             _ => BETA,
         };
         self.reduced = Some(now);
-        self.window =
-            ((self.window as f64 * carried.clamp(least, BETA_MOST)) as u64).max(self.smallest_window());
+        self.window = whole(self.window as f64 * carried.clamp(least, BETA_MOST)).max(self.smallest_window());
         self.phase = Phase::Steady(Epoch::after(now, largest, self.in_datagrams()));
         // A new count for a new window.
         self.arrived = 0;
