@@ -24,6 +24,10 @@ const BETA: f64 = 0.7;
 /// What is kept at least of the window that the beginning has come to, and at most of any.
 const BETA_OF_START: f64 = 0.5;
 const BETA_MOST: f64 = 0.95;
+/// Datagrams that the beginning adds in a round at most (as RFC 3742 has it). What is too much is noticed two rounds later, and a
+/// receiver gives the connection up when more than a thousand pieces of a stream are missing at a time: quinn and
+/// upstream's library both do.
+const START_GROWTH: f64 = 600.0;
 /// How fast it grows, in datagrams per cubic second (RFC 9438, section 5.1).
 const C: f64 = 0.4;
 
@@ -193,8 +197,11 @@ impl Tolerant {
         let window = self.in_datagrams();
         let mtu = self.mtu as f64;
         match &mut self.phase {
-            Phase::Start => self.window += bytes,
-            Phase::Conservative { .. } => self.window += bytes / CONSERVATIVE_GROWTH,
+            Phase::Start => self.window += bytes.min(whole(bytes as f64 * START_GROWTH / window)),
+            Phase::Conservative { .. } => {
+                let share = bytes / CONSERVATIVE_GROWTH;
+                self.window += share.min(whole(bytes as f64 * START_GROWTH / 2.0 / window));
+            }
             Phase::Steady(epoch) => {
                 let acked = bytes as f64 / mtu;
                 let since = now.saturating_duration_since(epoch.began) + usual;
