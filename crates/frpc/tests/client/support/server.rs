@@ -191,10 +191,10 @@ impl Frps {
     async fn quic_stream(&mut self) -> Stream {
         let quic = self.quic.as_mut().unwrap();
         loop {
-            if let Some(session) = &quic.session {
-                if let Some(stream) = soon(session.accept()).await {
-                    return stream.into_stream();
-                }
+            if let Some(session) = &quic.session
+                && let Some(stream) = soon(session.accept()).await
+            {
+                return stream.into_stream();
             }
             quic.session = Some(another(&quic.listener).await);
         }
