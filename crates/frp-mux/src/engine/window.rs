@@ -2,7 +2,9 @@
 //!
 //! It starts at the protocol's 256 KiB. It doubles while it, and not the path or the reader, holds the peer back: while
 //! it does not fit twice what passes in a round trip. Beyond 1 MiB that is not enough, because a loaded path shows a
-//! longer round trip than it has: then doubling it the last time must have let more pass, too. A window larger than
+//! longer round trip than it has: then doubling it the last time must have let more pass, too. A path whose round trip is
+//! long for sure, because no more than a window or two passed in it, gets eight times the window at once: each
+//! round trip in which a window is too small is lost. A window larger than
 //! needed costs throughput, since what waits in it has left the cache when it is read. It shrinks again when a part of
 //! it lasts for long. What all windows of a session have above their start comes out of one budget, so that a hundred
 //! users that read fast at first and then stop still cost little.
@@ -16,6 +18,8 @@ const EASY: u32 = 512 * 1024;
 /// Shorter times say nothing about a rate, with the scheduling of two machines in them.
 const MEASURE_EASY: Duration = Duration::from_millis(2);
 const MEASURE_MIN: Duration = Duration::from_millis(20);
+/// From here on a round trip is long: no two programs on one machine or in one room have it.
+const LONG: Duration = Duration::from_millis(10);
 /// A window whose next update takes longer than this is larger than it need be.
 const SHRINK_AFTER: Duration = Duration::from_secs(10);
 
@@ -98,8 +102,8 @@ impl ReceiveWindow {
         if self.read < self.due() {
             return 0;
         }
-        let delta = if self.is_too_small(budget, now) {
-            let wanted = self.size.saturating_mul(2).min(budget.max_window.max(self.size)) - self.size;
+        let delta = if let Some(times) = self.is_too_small(budget, now) {
+            let wanted = self.size.saturating_mul(times).min(budget.max_window.max(self.size)) - self.size;
             let grown = wanted.min(u32::try_from(budget.left).unwrap_or(u32::MAX));
             self.size += grown;
             budget.left -= grown as usize;
@@ -120,29 +124,35 @@ impl ReceiveWindow {
         delta
     }
 
-    /// Whether the window holds the peer back, as far as what was read lately tells.
-    fn is_too_small(&mut self, budget: &Budget, now: Duration) -> bool {
+    /// Whether the window holds the peer back, as far as what was read lately tells: how many times larger it should be.
+    fn is_too_small(&mut self, budget: &Budget, now: Duration) -> Option<u32> {
         self.measured += u64::from(self.read);
         let took = now.saturating_sub(self.measuring);
-        let Some(round_trip) = budget.round_trip else { return false };
-        let easy = self.size < EASY;
-        if took < if easy { MEASURE_EASY.max(round_trip) } else { MEASURE_MIN.max(round_trip * 4) } {
-            return false;
+        let round_trip = budget.round_trip?;
+        if took < MEASURE_EASY.max(round_trip) {
+            return None;
         }
         let per = |time: Duration| {
             u64::try_from(u128::from(self.measured) * time.as_nanos() / took.as_nanos().max(1))
                 .unwrap_or(u64::MAX)
         };
+        // In a round trip passes a window, and at the edges of the measuring a part of one more. Where more has passed
+        // the round trip is that of a path under load.
+        let long = round_trip >= LONG && per(round_trip) <= 2 * u64::from(self.size);
+        let easy = self.size < EASY || long;
+        if !easy && took < MEASURE_MIN.max(round_trip * 4) {
+            return None;
+        }
         let rate = per(Duration::from_secs(1));
         let tight = per(round_trip * 2) >= u64::from(self.size);
         self.measured = 0;
         self.measuring = now;
         // A window that was too small lets twice as much pass when it is doubled.
-        let helped = rate >= self.rate + self.rate / 5 * 2;
+        let helped = long || rate >= self.rate + self.rate / 5 * 2;
         if tight && helped && !easy {
             self.rate = rate;
         }
-        tight && helped
+        (tight && helped).then_some(if long { 8 } else { 2 })
     }
 
     /// Gives back what the window holds of the budget.

@@ -111,6 +111,14 @@ fn a_window_grows_to_what_a_long_path_needs() {
 }
 
 #[test]
+fn a_long_path_has_its_window_after_a_few_round_trips() {
+    // Of a second of which all would be 25 MB.
+    let (window, passed) = over_path(100 * MS, 25_000, 100 * MS, Duration::from_secs(1));
+    assert!(window > 4 << 20, "{window}");
+    assert!(passed >= 15_000_000, "{passed} bytes in the first second");
+}
+
+#[test]
 fn a_window_that_a_short_path_does_not_need_stays_small() {
     // 2 Gb/s and 1 ms.
     let (window, passed) = over_path(MS, 250_000, MS, Duration::from_secs(1));
