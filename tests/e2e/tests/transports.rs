@@ -87,19 +87,29 @@ async fn cell(pair: Pair, way: Way) -> Result<()> {
     }
     let mut scene = Plan::new(way, &pair, &proxies).start().await?;
     scene.ready(1).await?;
-    carries(&proxies).await.with_context(|| scene.outputs())?;
+    let carried = if pair.ends_disturb(way) {
+        let (streams, datagrams): (Vec<_>, Vec<_>) =
+            proxies.iter().cloned().partition(|proxy| proxy.kind == "tcp");
+        carries(&datagrams, false).await.and(carries(&streams, false).await)
+    } else {
+        carries(&proxies, true).await
+    };
+    carried.with_context(|| scene.outputs())?;
     scene.stop_frpc().await?;
     scene.stop_frps().await
 }
 
-async fn carries(proxies: &[Carried]) -> Result<()> {
+/// Everyone at once; with a short connection before each long one, if that is wanted.
+async fn carries(proxies: &[Carried], short_ones: bool) -> Result<()> {
     let mut users = JoinSet::new();
     for (seed, proxy) in (1..).zip(proxies.iter().cloned()) {
         users.spawn(async move {
             let what = format!("{} {}", if proxy.layered { "layered" } else { "plain" }, proxy.kind);
             let carried = async {
                 if proxy.kind == "tcp" {
-                    traffic::echo(proxy.remote, b"a few bytes").await?;
+                    if short_ones {
+                        traffic::echo(proxy.remote, b"a few bytes").await?;
+                    }
                     return traffic::bulk_echo(proxy.remote, BULK, seed).await;
                 }
                 for datagram in [&b"a datagram"[..], &[0xa5; 1400]] {

@@ -108,6 +108,14 @@ impl Pair {
             .all(|maker| !matches!(maker, Maker::Original(release) if number(release) < [0, 34, 0]))
     }
 
+    /// Whether the end of one connection may hold up the next for 10 s or longer: to the original's frps what still comes of a
+    /// KCP conversation that it has closed is a new one, for whose first byte it waits before it accepts another.
+    /// Multiplexed, no conversation ends.
+    #[must_use]
+    pub fn ends_disturb(&self, way: Way) -> bool {
+        self.frps != Maker::Ours && way.transport == Transport::Kcp && !way.mux
+    }
+
     /// Whether the server knows TLS only by a byte before it (`transport.tls.disableCustomTLSFirstByte = false`).
     pub(super) fn marks_tls(&self) -> bool {
         matches!(&self.frps, Maker::Original(release) if number(release) < [0, 38, 0])
