@@ -28,9 +28,21 @@ pub async fn connect(
     };
     let socket = UdpSocket::bind(any).await?;
     socket.connect(peer).await?;
-    let local = socket.local_addr()?;
+    over(socket, rand::random(), config)
+}
+
+/// The same over a socket that is connected to the peer, with a number that both know: either may begin.
+///
+/// # Errors
+/// The socket is not connected.
+pub fn over(
+    socket: UdpSocket,
+    conv: u32,
+    config: Config,
+) -> io::Result<(KcpStream, impl Future<Output = ()> + Send + 'static)> {
+    let (local, peer) = (socket.local_addr()?, socket.peer_addr()?);
     let socket = BatchSocket::with_buffers(socket, true, SOCKET_BUFFER);
-    let shared = Arc::new(Shared::new(rand::random(), config, peer, local));
+    let shared = Arc::new(Shared::new(conv, config, peer, local));
     let route = Route { socket: Arc::new(socket), to: None };
     Ok((KcpStream::new(Arc::clone(&shared)), drive(shared, route)))
 }

@@ -13,7 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use client::connect;
+pub use client::{connect, over};
 pub use listener::{Accepted, Listener, ListenerDriver, UNPROVEN};
 pub use shared::Closed;
 pub use stream::KcpStream;

@@ -126,6 +126,24 @@ async fn a_port_that_nobody_has_is_told() {
 }
 
 #[tokio::test]
+async fn two_ends_that_know_their_number_need_no_listener() {
+    let sockets = [UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap()];
+    let addresses = sockets.each_ref().map(|socket| socket.local_addr().unwrap());
+    let [one, other] = sockets;
+    one.connect(addresses[1]).await.unwrap();
+    other.connect(addresses[0]).await.unwrap();
+    let mut tasks = JoinSet::new();
+    let (mut one, driver) = over(one, 1, Config::tunnel()).unwrap();
+    tasks.spawn(driver);
+    let (mut other, driver) = over(other, 1, Config::tunnel()).unwrap();
+    tasks.spawn(driver);
+    other.write_all(b"hello").await.unwrap();
+    let mut read = [0; 5];
+    soon(one.read_exact(&mut read)).await.unwrap();
+    assert_eq!(&read, b"hello");
+}
+
+#[tokio::test]
 async fn the_end_of_the_driver_ends_its_streams() {
     let mut server = Server::start(Config::single()).await;
     let (_near, mut far) = server.pair(Config::single()).await;
