@@ -127,7 +127,8 @@ async fn a_port_that_nobody_has_is_told() {
 
 #[tokio::test]
 async fn two_ends_that_know_their_number_need_no_listener() {
-    let sockets = [UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap()];
+    let sockets =
+        [UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap()];
     let addresses = sockets.each_ref().map(|socket| socket.local_addr().unwrap());
     let [one, other] = sockets;
     one.connect(addresses[1]).await.unwrap();
