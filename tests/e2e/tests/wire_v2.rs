@@ -24,9 +24,8 @@ fn known() -> bool {
             minor.is_none_or(|minor| minor < 69)
         }
     });
-    match &old {
-        Some(old) => skipped(&format!("{old:?} has no wire version 2")),
-        None => {}
+    if let Some(old) = &old {
+        skipped(&format!("{old:?} has no wire version 2"));
     }
     old.is_none()
 }
