@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | [`options`] | the command line |
 //! | [`mode`], [`row`] | the tables and their transport settings, and what is measured |
-//! | [`line`] | bad lines between the programs |
+//! | [`mod@line`] | bad lines between the programs |
 //! | [`subject`] | who is measured, one file per kind; a running tunnel |
 //! | [`child`], [`ports`], [`tools`] | processes with their CPU time and memory; ports; installed programs |
 //! | [`service`], [`load`] | what stands behind the tunnels, and what users do |
