@@ -178,7 +178,8 @@ async fn hole(scene: &mut Scene, proxies: &[Carried; 3], bad: Bad) -> Result<()>
     if bad == Bad::LongHole {
         sleep(Duration::from_secs(60)).await;
     } else {
-        scene.frpc.lines("try to connect to server", 2).await.context("give the connection up")?;
+        // Old releases "reconnect".
+        scene.frpc.lines("connect to server...", 2).await.context("give the connection up")?;
     }
     line.black_hole(false);
     serves_within(proxies[0].remote, RECOVERY).await?;
