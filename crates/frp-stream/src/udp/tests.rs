@@ -338,7 +338,7 @@ async fn a_bad_message_ends_the_forwarder_and_closes_its_work_connection() {
     let (mut near, far) = pipe(4096);
     let mut tasks = JoinSet::new();
     tasks.spawn(Forwarder::new(ForwarderOptions::new(([127, 0, 0, 1], 9).into())).run(far));
-    near.write_all(&[b'u', 0, 0, 0, 0, 0, 0, 0xff, 0xff]).await.unwrap();
+    near.write_all(&[b'u', 0, 0, 0, 0, 0, 0xff, 0xff, 0xff]).await.unwrap();
     let report = tasks.join_next().await.unwrap().unwrap();
     let ForwarderEnd::Read(error) = report.end else { panic!("{report:?}") };
     assert_eq!(error.to_string(), "message length exceed the limit");
