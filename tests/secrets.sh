@@ -15,8 +15,7 @@ scan() {
       $name = qr/\w*(?:password|passwd|secret|token)|secret_key|privilege_key|sign_key|group_key|http_pwd|sk/;
     }
     # Comments, strings and the tests at the end say what they like.
-    s{//[^\n]*}{}g;
-    s{"(?:[^"\\]|\\.)*"}{""}gs;
+    s{\bb?r(\#*)".*?"\g1|b?"(?:[^"\\]|\\.)*"|(b?\x27(?:[^\x27\\\n]|\\[^\n]{1,8}?)\x27)|//[^\n]*}{defined $2 ? "0" : substr($&, 0, 2) eq "//" ? "" : q("")}gse;
     s{\#\[cfg\(test\)\]\s*mod tests \{.*}{}s;
     for my $statement (split /[;{}]|,\n/) {
       next unless $statement =~ $opened && $statement =~ $comparison;
@@ -38,6 +37,8 @@ struct B {
     password: String,
     key: Secret,
 }
+const URL: &str = "https://a";
+const QUOTE: char = '"';
 fn f() { if a.token.expose() == b { } let good = a.token == b; }
 fn g() -> bool {
     a.token

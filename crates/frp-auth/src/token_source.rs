@@ -1,12 +1,14 @@
 //! `auth.tokenSource`: a value from a file or from a program's output (upstream
 //! `pkg/config/v1/value_source.go`).
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::Token;
@@ -108,10 +110,22 @@ pub async fn resolve(
     }
 }
 
+/// Files that are being read at one time, all told. A pipe that is never written to holds a thread as long as it likes,
+/// whether anybody still waits for it or not.
+static READING: Semaphore = Semaphore::const_new(4);
+
 async fn read_file(path: &Path) -> Result<Token, String> {
-    let text = |call: &str, e: &io::Error| format!("{call} {}: {}", path.display(), os_error(e));
-    let file = tokio::fs::File::open(path).await.map_err(|e| text("open", &e))?;
-    read_value(file).await.map_err(|e| text("read", &e))
+    let place = READING.acquire().await.map_err(|e| e.to_string())?;
+    let path = path.to_owned();
+    let read = spawn_blocking(move || {
+        let _place = place;
+        let text = |call: &str, e: &io::Error| format!("{call} {}: {}", path.display(), os_error(e));
+        let file = std::fs::File::open(&path).map_err(|e| text("open", &e))?;
+        let mut value = Vec::new();
+        let read = file.take(MAX_VALUE + 1).read_to_end(&mut value).and_then(|_| checked(&value));
+        read.map_err(|e| text("read", &e))
+    });
+    read.await.map_err(|e| e.to_string())?
 }
 
 /// Runs the program to its end.
@@ -132,10 +146,14 @@ async fn output(command: &str, mut child: Command) -> Result<Token, String> {
 async fn read_value(source: impl tokio::io::AsyncRead + Unpin) -> io::Result<Token> {
     let mut value = Vec::new();
     source.take(MAX_VALUE + 1).read_to_end(&mut value).await?;
+    checked(&value)
+}
+
+fn checked(value: &[u8]) -> io::Result<Token> {
     if value.len() as u64 > MAX_VALUE {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {MAX_VALUE} bytes")));
     }
-    Ok(Token::from(trimmed(&value).to_vec()))
+    Ok(Token::from(trimmed(value).to_vec()))
 }
 
 /// Without Unicode white space at both ends, as Go's `strings.TrimSpace`; bytes that are no text lose the ASCII

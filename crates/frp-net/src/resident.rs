@@ -6,7 +6,8 @@
 
 use std::sync::Once;
 
-/// To be called when a program begins: memory for buffers that come and go stays with it, up to a few MiB. Does nothing
+/// To be called when a program begins: memory for buffers that come and go stays with it, up to a few MiB in
+/// each arena of the allocator. Does nothing
 /// elsewhere than on Linux with glibc.
 pub fn prepare() {
     #[cfg(target_os = "linux")]

@@ -378,7 +378,11 @@ fn redirected(url: &str, location: &str) -> Result<String, String> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     let path = path.split(['?', '#']).next().unwrap_or_default();
-    let target = if location.contains("://") {
+    let is_absolute = location.split_once("://").is_some_and(|(scheme, _)| {
+        !scheme.is_empty()
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    });
+    let target = if is_absolute {
         location.to_owned()
     } else if location.starts_with("//") {
         format!("{scheme}:{location}")
@@ -425,6 +429,7 @@ mod tests {
             ("//b.test/x", "http://b.test/x"),
             ("/x", "http://a.test/x"),
             ("x?y", "http://a.test/c/x?y"),
+            ("/login?next=https://b.test/", "http://a.test/login?next=https://b.test/"),
         ] {
             assert_eq!(redirected("http://a.test/c/d?e=/f", location).unwrap(), target);
         }

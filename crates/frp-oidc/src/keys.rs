@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::http::{Http, HttpError};
@@ -35,11 +36,16 @@ pub enum KeysError {
 
 /// See the module.
 pub(crate) struct Keys {
+    source: Arc<Source>,
+    /// Held by whoever waits for a question, which is a task of its own: it goes on when who began it is sent away, as
+    /// anybody is who takes too long.
+    asking: tokio::sync::Mutex<JoinSet<()>>,
+}
+
+struct Source {
     http: Http,
     url: String,
     state: Mutex<State>,
-    /// Held by whoever asks.
-    asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -54,13 +60,16 @@ struct State {
 
 impl Keys {
     pub(crate) fn new(http: Http, url: String) -> Self {
-        Self { http, url, state: Mutex::default(), asking: tokio::sync::Mutex::default() }
+        Self {
+            source: Arc::new(Source { http, url, state: Mutex::default() }),
+            asking: tokio::sync::Mutex::default(),
+        }
     }
 
     /// What the token says, if the issuer has signed it; none if not.
     pub(crate) async fn payload<'a>(&self, token: &'a Token<'_>) -> Result<Option<&'a [u8]>, KeysError> {
         let (keys, rounds) = {
-            let state = self.state();
+            let state = self.source.state();
             (Arc::clone(&state.keys), state.rounds)
         };
         if let Some(payload) = signed_by_any(token, &keys) {
@@ -72,18 +81,32 @@ impl Keys {
 
     /// The keys after another question than the first `seen` ones.
     async fn refetched(&self, seen: u64) -> Result<Arc<[Key]>, KeysError> {
-        let _asking = self.asking.lock().await;
+        let mut asking = self.asking.lock().await;
+        // Those that nobody has waited for to the end.
+        while asking.try_join_next().is_some() {}
         let earliest = {
-            let state = self.state();
+            let state = self.source.state();
             if state.rounds != seen {
                 return state.outcome();
             }
             state.asked.map(|asked| asked + REFETCH_INTERVAL)
         };
-        if let Some(earliest) = earliest {
-            sleep_until(earliest).await;
+        if asking.is_empty() {
+            if let Some(earliest) = earliest {
+                sleep_until(earliest).await;
+            }
+            let source = Arc::clone(&self.source);
+            source.state().asked = Some(Instant::now());
+            asking.spawn(async move { source.ask().await });
         }
-        self.state().asked = Some(Instant::now());
+        let _ = asking.join_next().await;
+        self.source.state().outcome()
+    }
+}
+
+impl Source {
+    /// One question. Has the deadline of the HTTP client.
+    async fn ask(&self) {
         let fetched = self.fetch().await;
         let mut state = self.state();
         state.rounds += 1;
@@ -95,7 +118,6 @@ impl Keys {
             // Those that were good stay so.
             Err(error) => state.failure = Some(error),
         }
-        state.outcome()
     }
 
     async fn fetch(&self) -> Result<Arc<[Key]>, KeysError> {

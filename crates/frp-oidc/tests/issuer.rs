@@ -156,6 +156,29 @@ async fn strangers_do_not_make_us_hammer_the_issuer() {
 }
 
 #[tokio::test]
+async fn a_question_goes_on_when_who_began_it_is_sent_away() {
+    let issuer = Issuer::start().await.unwrap();
+    let verifier = Arc::new(verifier(&issuer).await);
+    issuer.settings().faults.insert(KEYS, Fault::Silence);
+    let good: frp_proto::Secret = issuer.token("s").unwrap().into();
+    let ask = || {
+        let (verifier, token) = (Arc::clone(&verifier), good.clone());
+        async move { verifier.verify(&token).await }
+    };
+    let mut asking = JoinSet::new();
+    let first = asking.spawn(ask());
+    issuer.wait_requests(KEYS, 1).await;
+    first.abort();
+    assert!(asking.join_next().await.unwrap().unwrap_err().is_cancelled());
+    // The next one waits for the same answer, which does not come, and does not wait for a question of its own.
+    tokio::time::pause();
+    let began = Instant::now();
+    assert!(matches!(ask().await, Err(VerifyError::Keys(_))));
+    assert!(began.elapsed() <= FETCH_TIMEOUT + Duration::from_millis(5));
+    assert_eq!(issuer.requests(KEYS), 1);
+}
+
+#[tokio::test]
 async fn keys_that_cannot_be_had() {
     let issuer = Issuer::start().await.unwrap();
     let token = issuer.token("s").unwrap().into();

@@ -1,4 +1,4 @@
-//! Where streams to the server come from: one TCP connection each, or all of them over one multiplexed one
+//! Where streams to the server come from: one connection each, or all of them over one that carries many
 //! (upstream `client/connector.go`).
 //!
 //! ```text
@@ -126,7 +126,8 @@ pub(crate) struct ServerStream {
 pub(crate) struct Connector {
     options: ConnectorOptions,
     resolver: Arc<Resolver>,
-    /// The drivers of multiplexed connections. Each ends within half a second of its connection's end.
+    /// The drivers of multiplexed connections, which end within half a second of their connection, and of KCP conversations,
+    /// which may take half a minute to hand over their last bytes.
     drivers: TaskTracker,
 }
 
@@ -154,7 +155,7 @@ impl Connector {
         Ok(Some(tls.inspect_err(|error| warn!("fail to build tls configuration, err: {error}"))?))
     }
 
-    /// Waits until every multiplexed connection has ended; they must have been closed or dropped before.
+    /// Waits until every multiplexed connection and KCP conversation has ended; they must have been closed or dropped before.
     pub(crate) async fn ended(&self) {
         self.drivers.close();
         self.drivers.wait().await;
@@ -272,7 +273,7 @@ impl Dialer {
 
 /// The source of streams of one login.
 pub(crate) enum Connection {
-    /// Every stream is a TCP connection of its own.
+    /// Every stream is a connection of its own.
     Direct(Dialer),
     /// Every stream is one of a session's: yamux or QUIC.
     Mux(MuxConnection),

@@ -1,8 +1,8 @@
 //! Connections on `kcpBindPort`, up to their streams: as on `bindPort`, but for what only TCP connections may be.
 //!
 //! The accept loop awaits no byte of any peer. What strangers may cost is bounded twice: conversations whose peers have
-//! acknowledged nothing by [`frp_net::kcp::Listener`], all together, and those that have by [`crate::pending`] and by
-//! the deadline of the first message, as on `bindPort`.
+//! acknowledged nothing by [`frp_net::kcp::Listener`], all together, and all of an address by a table like that of
+//! [`crate::pending`] and by the deadline of the first message, as on `bindPort`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::accept::{self, Inbound};
 use crate::core::Core;
+use crate::pending::Pending;
 use crate::server::BindError;
 use crate::settings::Settings;
 
@@ -55,6 +56,8 @@ pub(crate) async fn serve(core: Arc<Core>, bound: Bound, stop: CancellationToken
         end.cancelled().await;
         let _ = timeout(CLOSE_TIMEOUT, driving.join_next()).await;
     });
+    // A table of its own: who forges addresses here must not make connections of other ports go.
+    let pending = Pending::new(core.settings.max_pending_per_address);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -65,7 +68,7 @@ pub(crate) async fn serve(core: Arc<Core>, bound: Bound, stop: CancellationToken
             return warn!("kcp listener for incoming connections from client closed");
         };
         let peer = canonical(peer);
-        let slot = core.pending.admit(peer.ip());
+        let slot = pending.admit(peer.ip());
         let inbound = Inbound { stream: Stream::boxed(stream), peer, local };
         core.tasks.spawn(accept::client_connection(Arc::clone(&core), inbound, slot));
     }

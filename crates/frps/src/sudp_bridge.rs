@@ -3,6 +3,7 @@
 //! Upstream `server/proxy/proxy.go`, `joinSUDPMessageBridge`. Pings of the proxy's client go on to the visitor, which
 //! waits for them; nobody waits for one of a visitor's. Only the bytes of datagrams are counted.
 
+use frp_proto::msg::MessageKind;
 use frp_proto::wire::Framing;
 use frp_stream::Stream;
 use frp_stream::message::{ReadError, WriteError};
@@ -54,6 +55,7 @@ async fn to_the_proxy(
                 }
             }
             Received::Ping => trace!("drop SUDP ping from visitor"),
+            Received::Other(MessageKind::UdpPacket) => trace!("drop SUDP packet without a user"),
             Received::Other(kind) => {
                 return Err(BridgeError::Unexpected { side: "visitor", name: kind.name() });
             }
@@ -78,6 +80,7 @@ async fn to_the_visitor(
                 trace!("bridge SUDP ping from proxy to visitor");
                 to.ping().await?;
             }
+            Received::Other(MessageKind::UdpPacket) => trace!("drop SUDP packet without a user"),
             Received::Other(kind) => {
                 return Err(BridgeError::Unexpected { side: "proxy", name: kind.name() });
             }

@@ -64,13 +64,21 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, user: UserConn) {
 async fn join(proxy: &Proxy, mut user: UserConn) -> Option<(Stream, Stream)> {
     // What the user has said by now goes with the announcement: a write, a wake-up and a read less on the way.
     let limit = if proxy.has_no_layers() && user.datagrams.is_none() { FIRST_BYTES } else { 0 };
-    let mut first = 0;
+    let (mut first, mut failure) = (0, None);
     let mut begin = || {
-        let bytes = if limit > 0 { user.stream.take_arrived(limit) } else { Bytes::new() };
+        let taken = if limit > 0 { user.stream.take_arrived(limit) } else { Ok(Bytes::new()) };
+        let bytes = taken.unwrap_or_else(|error| {
+            failure = Some(error);
+            Bytes::new()
+        });
         first += bytes.len();
         bytes
     };
     let work = proxy.work_conn_for(Some(user.peer), Some(user.local), &mut begin).await.ok()?;
+    if let Some(error) = failure {
+        debug!("the user is gone before its service was there: {error}");
+        return None;
+    }
     proxy.traffic.add_inbound(first as u64);
     trace!(
         "handler user tcp connection, use_encryption: {}, use_compression: {}",

@@ -16,7 +16,7 @@ pub use boxed::{Boxed, PieceIo, ReadPiece};
 use bytes::Bytes;
 pub use prefixed::Prefixed;
 #[cfg(target_os = "linux")]
-use rustix::net::RecvFlags;
+use rustix::{io::Errno, net::RecvFlags};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
@@ -165,11 +165,14 @@ impl Stream {
     ///
     /// Of a TCP connection the system is asked, since the runtime does not know of a new connection yet whether anything
     /// has come on it.
-    pub fn take_arrived(&mut self, limit: usize) -> Bytes {
+    ///
+    /// # Errors
+    /// The connection has failed, which the system says only once.
+    pub fn take_arrived(&mut self, limit: usize) -> io::Result<Bytes> {
         match self {
             Self::Tcp(tcp) if tcp.prefix().is_empty() => arrived(tcp.inner(), limit),
-            Self::Tcp(tcp) => tcp.take_prefix(limit),
-            Self::Layered(io) => io.take_prefix(limit),
+            Self::Tcp(tcp) => Ok(tcp.take_prefix(limit)),
+            Self::Layered(io) => Ok(io.take_prefix(limit)),
         }
     }
 
@@ -226,18 +229,21 @@ impl fmt::Debug for Stream {
 }
 
 #[cfg(target_os = "linux")]
-fn arrived(tcp: &TcpStream, limit: usize) -> Bytes {
+fn arrived(tcp: &TcpStream, limit: usize) -> io::Result<Bytes> {
     let mut buffer = crate::buffer::Buffer::take();
     let room = limit.min(buffer.len());
     let room = buffer.get_mut(..room).unwrap_or_default();
-    // A failure is there to be seen again.
-    let count = rustix::net::recv(tcp, &mut *room, RecvFlags::DONTWAIT).map_or(0, |(count, _)| count);
-    Bytes::copy_from_slice(room.get(..count).unwrap_or_default())
+    let count = match rustix::net::recv(tcp, &mut *room, RecvFlags::DONTWAIT) {
+        Ok((count, _)) => count,
+        Err(Errno::AGAIN | Errno::INTR) => 0,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Bytes::copy_from_slice(room.get(..count).unwrap_or_default()))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn arrived(_: &TcpStream, _: usize) -> Bytes {
-    Bytes::new()
+fn arrived(_: &TcpStream, _: usize) -> io::Result<Bytes> {
+    Ok(Bytes::new())
 }
 
 impl AsyncRead for Stream {
@@ -315,6 +321,19 @@ mod tests {
         assert!(!format!("{:?}", near.with_prefix("secret".into())).contains("secret"));
         let tcp = Stream::from(tcp_pair().await.0).with_prefix("secret".into());
         assert!(!format!("{tcp:?}").contains("secret"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_reset_is_told_by_what_takes_what_has_arrived() {
+        let (near, far) = tcp_pair().await;
+        let mut near = Stream::from(near);
+        assert_eq!(near.take_arrived(10).unwrap(), "");
+        let Stream::Tcp(tcp) = &near else { panic!("another stream") };
+        far.set_zero_linger().unwrap();
+        drop(far);
+        tcp.inner().ready(Interest::READABLE).await.unwrap();
+        assert_eq!(near.take_arrived(10).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
 
     #[tokio::test]

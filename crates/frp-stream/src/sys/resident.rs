@@ -1,9 +1,10 @@
 //! Memory that only the start has needed.
 
 use std::ffi::{c_int, c_void};
+use std::ops::Range;
 use std::ptr;
 
-/// Freed memory at the end of an arena that the allocator keeps instead of giving it back to the system.
+/// Freed memory at the end of each arena that the allocator keeps instead of giving it back to the system.
 #[cfg(target_env = "gnu")]
 const KEPT: c_int = 4 * 1024 * 1024;
 
@@ -24,8 +25,10 @@ pub fn keep_freed_memory() {
 /// Reading a configuration, a command line and certificates takes more code than moving bytes does.
 #[expect(unsafe_code, reason = "no safe crate that we use names the segments of a program")]
 pub fn release_what_only_the_start_needed() {
-    // SAFETY: the callback has the signature that is asked for, takes no data and does not unwind.
-    unsafe { libc::dl_iterate_phdr(Some(release_object), ptr::null_mut()) };
+    let mapped = mapped_from_files(&std::fs::read_to_string("/proc/self/maps").unwrap_or_default());
+    // SAFETY: the callback has the signature that is asked for, is given the data that it expects, which lives through the
+    // call, and does not unwind.
+    unsafe { libc::dl_iterate_phdr(Some(release_object), ptr::from_ref(&mapped).cast_mut().cast()) };
     #[cfg(target_env = "gnu")]
     // SAFETY: callable at any time from any thread.
     unsafe {
@@ -33,9 +36,30 @@ pub fn release_what_only_the_start_needed() {
     };
 }
 
-/// Releases the segments of one object that are mapped read-only from its file.
+/// What is mapped from a file and may not be written, as `/proc/self/maps` tells. A packed program unpacks its segments
+/// into memory of its own, which is gone when it is dropped.
+fn mapped_from_files(maps: &str) -> Vec<Range<usize>> {
+    let mapped = maps.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let (range, permissions, _, _, inode) =
+            (fields.next()?, fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        let path = fields.next()?;
+        if permissions.contains('w') || inode == "0" || !path.starts_with('/') || path.starts_with("/memfd:")
+        {
+            return None;
+        }
+        let (start, end) = range.split_once('-')?;
+        Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
+    });
+    mapped.collect()
+}
+
+/// Releases the segments of one object that are mapped read-only from its file. `mapped` is what [`mapped_from_files`]
+/// gave.
 #[expect(unsafe_code, reason = "called by the loader with its own structure")]
-unsafe extern "C" fn release_object(info: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
+unsafe extern "C" fn release_object(info: *mut libc::dl_phdr_info, _: usize, mapped: *mut c_void) -> c_int {
+    // SAFETY: our own caller gives it, for the time of the call.
+    let mapped = unsafe { &*mapped.cast::<Vec<Range<usize>>>() };
     // SAFETY: the loader gives a valid structure for the time of the call, with as many headers as it says.
     let (base, headers) = unsafe {
         let info = &*info;
@@ -45,17 +69,28 @@ unsafe extern "C" fn release_object(info: *mut libc::dl_phdr_info, _: usize, _: 
         (info.dlpi_addr, std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)))
     };
     // SAFETY: no more than a question to the system.
-    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096).max(1);
+    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096).max(1);
     for header in headers {
         // A segment that may be written holds what was relocated, also where it is read-only by now: never that.
         if header.p_type != libc::PT_LOAD || header.p_flags & libc::PF_W != 0 {
             continue;
         }
-        let start = base + header.p_vaddr;
+        // As wide as an address, which is not the same everywhere.
+        let (Ok(start), Ok(size)) =
+            (usize::try_from(base.wrapping_add(header.p_vaddr)), usize::try_from(header.p_memsz))
+        else {
+            continue;
+        };
         let first = start - start % page;
-        let Ok(length) = usize::try_from(start + header.p_memsz - first) else { continue };
-        // SAFETY: a loaded segment without write permission is a private mapping of a file that nobody has changed:
-        // pages that are dropped come back with the same bytes when they are next touched. A failure changes nothing.
+        let length = size.saturating_add(start - first);
+        if !mapped.iter().any(|mapped| {
+            mapped.start <= first && first.saturating_add(length) <= mapped.end.next_multiple_of(page)
+        }) {
+            continue;
+        }
+        // SAFETY: a loaded segment without write permission, which the system has just said to be mapped from a file, holds
+        // what the file does: pages that are dropped come back with the same bytes when they are next touched. A failure
+        // changes nothing.
         unsafe { libc::madvise(first as *mut c_void, length, libc::MADV_DONTNEED) };
     }
     0
@@ -71,6 +106,22 @@ mod tests {
         for size in [1, 1 << 12, 1 << 16, 1 << 20, 1 << 24] {
             assert_eq!(vec![1_u8; size].iter().map(|&byte| usize::from(byte)).sum::<usize>(), size);
         }
+    }
+
+    #[test]
+    fn a_packed_program_keeps_what_it_has_unpacked() {
+        let maps = "55d0c0000000-55d0c0002000 r-xp 00001000 08:01 1234                       /usr/bin/frps\n\
+            55d0c0002000-55d0c0003000 rw-p 00003000 08:01 1234                       /usr/bin/frps\n\
+            7f0000000000-7f0000100000 r-xp 00000000 00:00 0 \n\
+            7f0000200000-7f0000300000 r-xp 00000000 00:01 77                         /memfd:code (deleted)\n\
+            7ffd00000000-7ffd00002000 r-xp 00000000 00:00 0                          [vdso]\n";
+        assert_eq!(mapped_from_files(maps), [0x55d0_c000_0000..0x55d0_c000_2000]);
+        // This program is none.
+        let own = mapped_from_files(&std::fs::read_to_string("/proc/self/maps").unwrap());
+        let code = mapped_from_files as *const () as usize;
+        assert!(own.iter().any(|mapped| mapped.contains(&code)));
+        let heap = Box::new(0_u8);
+        assert!(!own.iter().any(|mapped| mapped.contains(&(ptr::from_ref(&*heap) as usize))));
     }
 
     #[test]

@@ -316,7 +316,7 @@ impl DatagramWriter {
         if self.frames.is_empty() { Ok(()) } else { self.flush().await }
     }
 
-    /// Shows the server that this side is there. Only the client's side may.
+    /// Shows the other side that this one is there. Only a client may, and a bridge of sudp that passes a client's on.
     ///
     /// # Errors
     /// If the stream fails.

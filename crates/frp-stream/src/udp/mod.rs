@@ -2,8 +2,9 @@
 //!
 //! After `StartWorkConn` a work connection of such a proxy carries, inside its layers, messages in
 //! both directions: `UDPPacket` with the address of the user, and from the client's side a `Ping`
-//! every 30 s. The server's side never sends a `Ping`, because an original client would take it for
-//! a datagram. Datagrams without bytes are messages too.
+//! every 30 s. The server's side of a udp connection never sends a `Ping`, because an original client
+//! would take it for a datagram; a bridge of sudp passes those of the proxy's client on to the visitor.
+//! Datagrams without bytes are messages too.
 //!
 //! | type | is |
 //! | --- | --- |

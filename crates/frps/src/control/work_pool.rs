@@ -221,7 +221,12 @@ impl WorkPool {
 
     async fn wait_in(&self, mut queue: oneshot::Receiver<WorkConn>) -> Result<WorkConn, TakeError> {
         let answer = tokio::time::timeout(self.patience, async {
-            self.lock().asked.push_back(Instant::now());
+            {
+                let mut state = self.lock();
+                // What never came is forgotten here, too: with a client that opens nothing, nobody else looks.
+                state.expected();
+                state.asked.push_back(Instant::now());
+            }
             self.outbound.send(ReqWorkConn {}).await.map_err(|_| TakeError::AlreadyClosed)?;
             (&mut queue).await.map_err(|_| TakeError::Closed)
         });
@@ -357,6 +362,16 @@ mod tests {
             assert!(tokio::time::timeout(Duration::ZERO, pool.take()).await.is_err());
         }
         assert!(pool.lock().users.len() <= FEW_USERS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_silent_client_was_asked_for_does_not_pile_up() {
+        let (pool, _asked) = pool(0);
+        for _ in 0..1000 {
+            assert!(tokio::time::timeout(LOST_AFTER / 100, pool.take()).await.is_err());
+        }
+        let asked = pool.lock().asked.len();
+        assert!(asked <= 110, "{asked}");
     }
 
     #[tokio::test(start_paused = true)]

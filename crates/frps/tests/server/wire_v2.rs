@@ -4,12 +4,12 @@ use frp_proto::crypto::Algorithm;
 use frp_proto::digest::auth_key;
 use frp_proto::exchange::client::{ClientLogin, LoggedIn, LoginError};
 use frp_proto::hello::{Bootstrap, ClientHello};
-use frp_proto::msg::{Login, Message, NewProxy, NewVisitorConn, NewWorkConn, Ping};
+use frp_proto::msg::{Login, Message, NewProxy, NewVisitorConn, NewWorkConn, Ping, UdpPacket};
 use frp_proto::sniff::V2_MAGIC;
 use frp_proto::v2;
 use frp_proto::wire::{Framing, WireVersion};
 use frp_stream::Stream;
-use frp_stream::message::{read_message_in, session_channel, write_first_message};
+use frp_stream::message::{read_message_in, session_channel, write_first_message, write_message_in};
 use frp_stream::udp::{Datagram, DatagramReader, Received, datagram_channel_in};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
@@ -209,6 +209,11 @@ async fn datagrams_between_clients_of_different_kinds_are_translated() {
             assert!(matches!(answer, Message::NewVisitorConnResp(answer) if answer.error.is_empty()));
             let start = soon(read_message_in(&mut work, (*owner_wire).into())).await.unwrap();
             assert!(matches!(start, Message::StartWorkConn(_)));
+            if *of_visitor == Framing::V1 && *of_owner != Framing::V1 {
+                // Without a user, it goes nowhere and ends nothing.
+                let nobodys = UdpPacket::default().into();
+                soon(write_message_in(&mut stream, Framing::V1, &nobodys)).await.unwrap();
+            }
             let (mut from_owner, mut to_owner) = datagram_channel_in(stream, *of_visitor);
             let (mut from_visitor, mut to_visitor) = datagram_channel_in(work, *of_owner);
             let user = std::net::SocketAddr::from(([10, 0, 0, 1], 5)).into();
