@@ -385,8 +385,11 @@ impl Conversation {
         if matches!(self.over, Some(Over::Silent | Over::Finished)) {
             return None;
         }
-        let end =
-            self.end.as_ref().filter(|end| !end.is_known && self.peer_is_ours && self.sender.has_sent_all());
+        // After the last tell, only whoever has nothing else to wait for ends by it.
+        let ends_by_it = self.abandoned_at.is_some() && self.sender.is_done();
+        let end = self.end.as_ref().filter(|end| {
+            !end.is_known && self.peer_is_ours && self.sender.has_sent_all() && (end.left > 0 || ends_by_it)
+        });
         let is_trimmed = self.decoder.is_trimmed() && self.sender.is_trimmed() && self.receiver.is_trimmed();
         [
             self.sender.due(now),

@@ -80,6 +80,36 @@ fn a_stock_peer_is_told_nothing_that_it_does_not_know() {
 }
 
 #[test]
+fn an_end_that_nobody_answers_is_not_told_without_a_pause() {
+    let finish: fn(&mut Conversation, Micros) = |end, now| end.finish(now);
+    let write_and_abandon: fn(&mut Conversation, Micros) = |end, now| {
+        assert_eq!(end.write(b"lost"), 4);
+        end.abandon(now);
+    };
+    let abandon: fn(&mut Conversation, Micros) = |end, now| end.abandon(now);
+    for (ends, over) in [(finish, None), (write_and_abandon, None), (abandon, Some(Over::Finished))] {
+        let mut pair = quiet(Config::multiplexed());
+        let end = &mut pair.ends[0];
+        assert!(end.peer_is_ours);
+        ends(end, pair.now);
+        // Nothing that is sent arrives.
+        let until = pair.now + 9 * SECOND;
+        let mut steps = 0;
+        let mut batch = Batch::default();
+        let mut now = pair.now;
+        while now < until {
+            end.transmit(now, &mut batch);
+            steps += 1;
+            let Some(due) = end.due(now) else { break };
+            assert!(due > now, "due again at once in step {steps}");
+            now = due;
+        }
+        assert_eq!((end.end.as_ref().map(|end| end.left), end.over()), (Some(0), over));
+        assert!(steps < 60, "{steps} steps");
+    }
+}
+
+#[test]
 fn a_silent_peer_is_dead_after_a_while_and_not_before() {
     for (cut, is_dead) in [(25 * SECOND, false), (45 * SECOND, true)] {
         let mut pair = quiet(Config::multiplexed());
