@@ -99,7 +99,7 @@ impl Shared {
     /// Ends it, whatever its stream wants.
     pub(super) fn close(&self, why: Closed) {
         let mut state = self.lock();
-        state.closed.get_or_insert(why);
+        state.close(why);
         let wakers = [state.reader.take(), state.writer.take()];
         drop(state);
         wakers.into_iter().flatten().for_each(Waker::wake);
@@ -117,12 +117,54 @@ impl State {
         [if reads { self.reader.take() } else { None }, if writes { self.writer.take() } else { None }]
     }
 
+    /// The first reason stays; but after a peer that reads no more, what it sent may still come, until there is another.
+    fn close(&mut self, why: Closed) {
+        if matches!(self.closed, None | Some(Closed::PeerLeft)) {
+            self.closed = Some(why);
+        }
+    }
+
     /// Takes over how the conversation has ended.
     fn note_end(&mut self) {
         match self.conversation.over() {
             None | Some(Over::Finished) => {}
-            Some(Over::Silent) => drop(self.closed.get_or_insert(Closed::Silent)),
+            Some(Over::Silent) => self.close(Closed::Silent),
             Some(Over::PeerLeft) => drop(self.closed.get_or_insert(Closed::PeerLeft)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn only_after_a_peer_that_left_another_reason_counts_and_readers_get_to_know() {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+        for why in [Closed::Silent, Closed::Replaced, Closed::Refused, Closed::Stopped] {
+            let shared = Shared::new(1, Config::single(), nowhere, nowhere);
+            shared.close(Closed::PeerLeft);
+            let reader = Arc::new(Woken::default());
+            shared.lock().reader = Some(Waker::from(Arc::clone(&reader)));
+            shared.close(why);
+            assert!(reader.0.load(Ordering::Relaxed));
+            for later in [Closed::PeerLeft, Closed::Stopped, Closed::Refused] {
+                shared.close(later);
+                assert_eq!(shared.lock().closed, Some(why));
+            }
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Conversations over loopback.
 
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -87,15 +90,7 @@ async fn who_drops_a_stream_is_noticed() {
     let (near, mut far) = server.pair(Config::single()).await;
     drop(near);
     assert_eq!(soon(far.read(&mut [0])).await.unwrap(), 0);
-    let refused = async {
-        loop {
-            if let Err(error) = far.write_all(&[0; 1000]).await {
-                return error;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    assert_eq!(soon(refused).await.kind(), ErrorKind::BrokenPipe);
+    assert_eq!(soon(write_error(&mut far)).await.kind(), ErrorKind::BrokenPipe);
 }
 
 #[tokio::test]
@@ -151,6 +146,59 @@ async fn the_end_of_the_driver_ends_its_streams() {
     server.tasks.abort_all();
     assert_eq!(soon(far.read(&mut [0])).await.unwrap_err().kind(), ErrorKind::NotConnected);
     assert!(soon(server.listener.accept()).await.is_none());
+}
+
+/// What a peer that has left had sent before may not come any more.
+#[tokio::test]
+async fn a_reader_of_a_peer_that_left_does_not_wait_longer_than_the_conversation_lasts() {
+    for is_replaced in [false, true] {
+        let mut server = Server::start(Config::multiplexed()).await;
+        let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let mut stream = left_without_its_tail(&mut server, &peer).await;
+        assert!(polled(&mut stream, &mut [0]).await.is_pending());
+        let expected = if is_replaced {
+            peer.send_to(&begin(5, 0, b"new"), server.addr).await.unwrap();
+            ErrorKind::ConnectionReset
+        } else {
+            server.tasks.abort_all();
+            ErrorKind::NotConnected
+        };
+        assert_eq!(soon(stream.read(&mut [0])).await.unwrap_err().kind(), expected);
+    }
+}
+
+/// A conversation with number 4 whose peer has sent `hello`, and has left after segments that never came.
+async fn left_without_its_tail(server: &mut Server, peer: &UdpSocket) -> KcpStream {
+    peer.send_to(&begin(4, 0, b"hello"), server.addr).await.unwrap();
+    peer.send_to(&leaves(4, 5), server.addr).await.unwrap();
+    let mut stream = soon(server.listener.accept()).await.unwrap().stream;
+    soon(stream.read_exact(&mut [0; 5])).await.unwrap();
+    assert_eq!(soon(write_error(&mut stream)).await.kind(), ErrorKind::BrokenPipe);
+    stream
+}
+
+/// Says that the stream ends before segment `sn`, and that nobody reads.
+fn leaves(conv: u32, sn: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let segment = Segment { conv, command: Command::Tell, fragment: 1 | 4, window: 2048, ts: 0, sn, una: 0 };
+    segment.encode(0, &mut bytes);
+    bytes
+}
+
+/// Writes until that fails.
+async fn write_error(stream: &mut KcpStream) -> std::io::Error {
+    loop {
+        if let Err(error) = stream.write_all(b"x").await {
+            return error;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What reading comes to at this moment.
+async fn polled(stream: &mut KcpStream, into: &mut [u8]) -> Poll<std::io::Result<()>> {
+    let mut into = ReadBuf::new(into);
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *stream).poll_read(cx, &mut into))).await
 }
 
 /// Nobody is accepted twice, and only who begins is accepted.
