@@ -155,6 +155,11 @@ impl Conversation {
         self.sender.is_proven()
     }
 
+    /// Keeps no more than so many segments of the peer, or as many as its window says, which is announced either way.
+    pub(crate) fn limit(&mut self, segments: Option<u16>) {
+        self.receiver.limit(segments);
+    }
+
     /// Takes a datagram. What is none of this conversation is ignored.
     pub fn receive(&mut self, now: Micros, datagram: &[u8]) {
         let Some(datagram) = Datagram::parse(datagram) else { return };

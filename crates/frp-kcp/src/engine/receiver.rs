@@ -23,6 +23,8 @@ const KEPT_BUFFERS: usize = 64;
 pub(crate) struct Receiver {
     expected: u64,
     window: u16,
+    /// Segments that are kept at most, whatever was announced.
+    limit: u16,
     ready: VecDeque<Vec<u8>>,
     /// Bytes of the first that were read.
     read: usize,
@@ -42,6 +44,7 @@ impl Receiver {
         Self {
             expected: first,
             window,
+            limit: window,
             ready: VecDeque::new(),
             read: 0,
             ahead: BTreeMap::new(),
@@ -75,6 +78,11 @@ impl Receiver {
         self.window.saturating_sub(u16::try_from(self.ready.len()).unwrap_or(u16::MAX))
     }
 
+    /// Keeps no more segments than this, or as many as were announced. What is beyond is not acknowledged.
+    pub(crate) fn limit(&mut self, limit: Option<u16>) {
+        self.limit = limit.map_or(self.window, |limit| limit.min(self.window));
+    }
+
     /// Segments that are kept.
     #[cfg(test)]
     pub(crate) fn held(&self) -> usize {
@@ -85,7 +93,9 @@ impl Receiver {
     pub(crate) fn receive(&mut self, now: Micros, number: u32, ts: u32, data: &[u8]) {
         self.tells = 0;
         let Some(sn) = expand(self.expected, number) else { return };
-        if sn >= self.expected + u64::from(self.room()) {
+        let held = u16::try_from(self.ready.len()).unwrap_or(u16::MAX);
+        let room = self.room().min(self.limit.saturating_sub(held));
+        if sn >= self.expected + u64::from(room) {
             return;
         }
         if self.acks.len() == WAITING {

@@ -26,7 +26,7 @@ const _: () = assert!(DATA == DATA_NUMBERS as usize && PARITY == PARITY_NUMBERS 
 pub const HEADER_LEN: usize = 8;
 /// Bytes before what the parity is computed over.
 pub(crate) const SEQUENCE_AND_TYPE: usize = 6;
-/// Longer datagrams are not kept for recovery: no peer sends them (kcp-go `mtuLimit`).
+/// Longer datagrams are of no peer, and are ignored: kcp-go reads at most this (`mtuLimit`).
 pub(crate) const LONGEST: usize = 1500;
 
 const TYPE_DATA: u16 = 0x00f1;
@@ -54,10 +54,10 @@ pub enum Datagram<'a> {
 }
 
 impl<'a> Datagram<'a> {
-    /// What a datagram is. Nothing if it is too short for a segment, as in kcp-go.
+    /// What a datagram is. Nothing if it is too short for a segment, as in kcp-go, or longer than any peer sends.
     #[must_use]
     pub fn parse(datagram: &'a [u8]) -> Option<Self> {
-        if datagram.len() < crate::segment::OVERHEAD {
+        if !(crate::segment::OVERHEAD..=LONGEST).contains(&datagram.len()) {
             return None;
         }
         let (&[s0, s1, s2, s3, t0, t1], body) = datagram.split_first_chunk::<SEQUENCE_AND_TYPE>()?;

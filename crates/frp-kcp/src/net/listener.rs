@@ -24,6 +24,9 @@ pub const UNPROVEN: usize = 1024;
 /// Conversations that wait to be accepted. One that finds no room begins again when its peer sends again. kcp-go
 /// `acceptBacklog` is 128.
 const BACKLOG: usize = 256;
+/// Segments that are kept of an unproven peer. A stock one sends half of that before it is answered (kcp-go
+/// `IKCP_WND_RCV`).
+const UNPROVEN_SEGMENTS: u16 = 64;
 
 /// A conversation that a peer has begun.
 #[derive(Debug)]
@@ -130,9 +133,12 @@ impl Receiver {
         let mut state = shared.lock();
         let was_proven = state.conversation.is_proven();
         state.conversation.receive(now, datagram);
-        let is_proven = state.conversation.is_proven();
+        let is_newly_proven = state.conversation.is_proven() && !was_proven;
+        if is_newly_proven {
+            state.conversation.limit(None);
+        }
         drop(state);
-        if is_proven && !was_proven {
+        if is_newly_proven {
             self.table.prove(from, &shared);
         }
         if !self.touched.last().is_some_and(|last| Arc::ptr_eq(last, &shared)) {
@@ -144,6 +150,7 @@ impl Receiver {
         // Before anything is kept: whoever accepts is behind.
         let place = self.accepted.as_ref()?.try_reserve().ok()?;
         let shared = Arc::new(Shared::new(conv, self.config.clone(), from, self.local));
+        shared.lock().conversation.limit(Some(UNPROVEN_SEGMENTS));
         let id = self.table.add(from, conv, Arc::clone(&shared), UNPROVEN);
         place.send(Accepted { stream: KcpStream::new(Arc::clone(&shared)), peer: from });
         let route = Route { socket: Arc::clone(socket), to: Some(from) };

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::config::Config;
+use crate::fec::Datagram;
 use crate::segment::{Command, Segment};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -246,6 +247,45 @@ async fn prove(peer: &UdpSocket, stream: &mut KcpStream, to: SocketAddr, conv: u
             }
         }
     }
+}
+
+/// Waits until everything that was sent on this conversation has been taken.
+async fn answered(peer: &UdpSocket, to: SocketAddr, conv: u32) {
+    let mut bytes = Vec::new();
+    let ask = Segment { conv, command: Command::Ask, fragment: 0, window: 128, ts: 0, sn: 0, una: 1 };
+    ask.encode(0, &mut bytes);
+    peer.send_to(&bytes, to).await.unwrap();
+    let mut buffer = [0; 2000];
+    loop {
+        let length = soon(peer.recv(&mut buffer)).await.unwrap();
+        let mut rest =
+            Datagram::parse(&buffer[..length]).and_then(|datagram| datagram.segments()).unwrap_or_default();
+        while let Ok(Some((segment, _, after))) = Segment::decode(rest) {
+            rest = after;
+            if segment.command == Command::Tell {
+                return;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn little_is_kept_of_a_peer_until_it_is_proven() {
+    let mut server = Server::start(Config::single()).await;
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for sn in 0..70 {
+        peer.send_to(&begin(4, sn, b"x"), server.addr).await.unwrap();
+    }
+    let mut stream = soon(server.listener.accept()).await.unwrap().stream;
+    prove(&peer, &mut stream, server.addr, 4).await;
+    answered(&peer, server.addr, 4).await;
+    peer.send_to(&begin(4, 70, b"x"), server.addr).await.unwrap();
+    soon(stream.read_exact(&mut [0; 64])).await.unwrap();
+    assert!(polled(&mut stream, &mut [0]).await.is_pending());
+    for sn in (64..200).rev() {
+        peer.send_to(&begin(4, sn, b"x"), server.addr).await.unwrap();
+    }
+    soon(stream.read_exact(&mut [0; 200 - 64])).await.unwrap();
 }
 
 #[tokio::test]

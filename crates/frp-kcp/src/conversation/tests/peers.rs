@@ -74,6 +74,42 @@ fn what_makes_no_sense_is_ignored() {
 }
 
 #[test]
+fn a_datagram_longer_than_any_peer_sends_is_ignored() {
+    let mut conversation = Conversation::new(1, Config::single(), 0, 0);
+    let longest = crate::fec::LONGEST - OVERHEAD;
+    conversation.receive(0, &push(1, 0, &vec![7; longest + 1]));
+    assert_eq!((conversation.receiver.held(), conversation.readable()), (0, Readable::Nothing));
+    conversation.receive(0, &push(1, 0, &vec![7; longest]));
+    assert_eq!((conversation.receiver.held(), conversation.readable()), (1, Readable::Bytes));
+}
+
+#[test]
+fn of_a_limited_peer_no_more_is_kept_whatever_is_announced() {
+    let mut conversation = Conversation::new(1, Config::multiplexed(), 0, 0);
+    conversation.limit(Some(64));
+    // Half of them in their order, the others behind a gap.
+    for sn in (0..32).chain(33..9000) {
+        conversation.receive(0, &push(1, sn, &[7; 100]));
+    }
+    assert_eq!(conversation.receiver.held(), 32 + 31);
+    conversation.receive(0, &push(1, 32, &[7; 100]));
+    conversation.receive(0, &push(1, 64, &[7; 100]));
+    assert_eq!((conversation.receiver.held(), conversation.receiver.una()), (64, 64));
+    assert_eq!(conversation.receiver.room(), 8192 - 64);
+    // What was read makes room.
+    assert_eq!(conversation.read(0, &mut [0; 1000]).0, 1000);
+    for sn in 64..9000 {
+        conversation.receive(0, &push(1, sn, &[7; 100]));
+    }
+    assert_eq!(conversation.receiver.held(), 64);
+    conversation.limit(None);
+    for sn in 74..9000 {
+        conversation.receive(0, &push(1, sn, &[7; 100]));
+    }
+    assert_eq!(conversation.receiver.held(), 8192);
+}
+
+#[test]
 fn a_flood_of_segments_is_kept_within_bounds() {
     let mut conversation = Conversation::new(1, Config::single(), 0, 0);
     for sn in 0..100_000_u32 {
