@@ -224,7 +224,8 @@ async fn a_newer_conversation_takes_the_place_of_an_older_one_once_it_is_proven(
     assert_eq!(&read, b"old");
     soon(new.read_exact(&mut read)).await.unwrap();
     assert_eq!(&read, b"new");
-    assert!(timeout(Duration::from_millis(1), old.read(&mut read)).await.is_err());
+    // Whoever has begun does not yet take the place.
+    assert!(polled(&mut old, &mut read).await.is_pending());
     prove(&peer, &mut new, server.addr, 5).await;
     assert_eq!(soon(old.read(&mut read)).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
