@@ -206,9 +206,6 @@ impl Conversation {
             }
         }
         self.sender.after_datagram(now);
-        if self.abandoned_at.is_some() {
-            self.receiver.abandon();
-        }
     }
 
     fn segment(&mut self, now: Micros, segment: Segment, payload: &[u8], is_direct: bool) {

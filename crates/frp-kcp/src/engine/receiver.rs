@@ -37,6 +37,7 @@ pub(crate) struct Receiver {
     tells: u8,
     tell_at: Micros,
     free: Vec<Vec<u8>>,
+    is_abandoned: bool,
 }
 
 impl Receiver {
@@ -55,6 +56,7 @@ impl Receiver {
             tells: 0,
             tell_at: 0,
             free: Vec::new(),
+            is_abandoned: false,
         }
     }
 
@@ -89,6 +91,12 @@ impl Receiver {
         self.ready.len() + self.ahead.len()
     }
 
+    /// Bytes that there is memory for.
+    #[cfg(test)]
+    pub(crate) fn reserved(&self) -> usize {
+        self.ready.iter().chain(self.ahead.values()).chain(&self.free).map(Vec::capacity).sum()
+    }
+
     /// A segment of the stream has come.
     pub(crate) fn receive(&mut self, now: Micros, number: u32, ts: u32, data: &[u8]) {
         self.tells = 0;
@@ -98,6 +106,8 @@ impl Receiver {
         if sn >= self.expected + u64::from(room) {
             return;
         }
+        // The order is kept, so that the peer gets to its end; the bytes are not.
+        let data = if self.is_abandoned { &[] } else { data };
         if self.acks.len() == WAITING {
             self.acks.pop_front();
         }
@@ -220,7 +230,10 @@ impl Receiver {
 
     /// Nobody will read any more.
     pub(crate) fn abandon(&mut self) {
+        self.is_abandoned = true;
         self.ready = VecDeque::new();
+        self.ahead.values_mut().for_each(|data| *data = Vec::new());
+        self.free = Vec::new();
         self.read = 0;
     }
 

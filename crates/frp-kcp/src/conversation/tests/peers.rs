@@ -110,6 +110,30 @@ fn of_a_limited_peer_no_more_is_kept_whatever_is_announced() {
 }
 
 #[test]
+fn of_what_comes_after_the_stream_was_dropped_no_byte_is_kept() {
+    let mut conversation = Conversation::new(1, Config::single(), 0, 0);
+    // Some are read, some wait for the reader, and some for one that is missing.
+    for sn in [0, 1, 2, 4, 5] {
+        conversation.receive(0, &push(1, sn, &[7; 100]));
+    }
+    assert_eq!(conversation.read(0, &mut [0; 150]).0, 150);
+    assert!(conversation.receiver.reserved() >= 500);
+    conversation.abandon(0);
+    assert_eq!(conversation.receiver.reserved(), 0);
+    for sn in 6..1000 {
+        conversation.receive(0, &push(1, sn, &[7; 100]));
+    }
+    assert_eq!((conversation.receiver.reserved(), conversation.receiver.una()), (0, 3));
+    // The peer gets to its end all the same, and nothing fills the window.
+    conversation.receive(0, &push(1, 3, &[7; 100]));
+    for sn in 1000..5000 {
+        conversation.receive(0, &push(1, sn, &[7; 100]));
+    }
+    assert_eq!((conversation.receiver.reserved(), conversation.receiver.una()), (0, 5000));
+    assert_eq!((conversation.receiver.held(), conversation.readable()), (0, Readable::Nothing));
+}
+
+#[test]
 fn a_flood_of_segments_is_kept_within_bounds() {
     let mut conversation = Conversation::new(1, Config::single(), 0, 0);
     for sn in 0..100_000_u32 {
