@@ -172,7 +172,8 @@ impl Sender {
             false => (slot.attempts > 1 && age < OLDEST_ATTEMPT).then(|| Micros::from(age) * 1000),
         };
         if let Some(rtt) = rtt {
-            self.is_proven = true;
+            // Of an earlier attempt almost any time would do, which can be guessed.
+            self.is_proven |= is_of_last;
             if is_timely {
                 self.rtt.sample(rtt);
                 self.pace.round_trip(now, rtt);

@@ -50,6 +50,27 @@ fn only_who_repeats_our_time_is_proven() {
 }
 
 #[test]
+fn a_recent_time_proves_nobody_even_if_a_segment_was_sent_twice() {
+    let base = 0x5eed_0000;
+    let attempts = || {
+        let mut conversation = Conversation::new(1, Config::single(), base, 0);
+        conversation.write(b"answer");
+        assert_eq!(transmitted(&mut conversation, 0).len(), 1);
+        let again = conversation.due(0).unwrap();
+        assert_eq!(transmitted(&mut conversation, again).len(), 1);
+        (conversation, again)
+    };
+    // The segment was acknowledged, by whomever; only the time of the last attempt proves anything.
+    let (_, again) = attempts();
+    let last = base + u32::try_from(again / MILLISECOND).unwrap();
+    for (ts, is_proven) in [(last - 7, false), (last + 1, false), (last, true)] {
+        let (mut conversation, again) = attempts();
+        conversation.receive(again + 2 * MILLISECOND, &reply(Command::Ack, 0, ts, 0));
+        assert_eq!(conversation.is_proven(), is_proven, "{ts:#x} of {last:#x}");
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_ignored() {
     let mut conversation = Conversation::new(1, Config::single(), 0, 0);
     for datagram in [
