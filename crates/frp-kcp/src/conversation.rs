@@ -242,6 +242,12 @@ impl Conversation {
         if self.end.is_some() { 0 } else { self.sender.write(bytes) }
     }
 
+    /// Whether the stream that we send was ended.
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        self.end.is_some()
+    }
+
     /// Whether it is worth waking a writer.
     #[must_use]
     pub fn is_writable(&self) -> bool {

@@ -41,6 +41,9 @@ impl KcpStream {
         if let Some(closed) = state.closed {
             return Poll::Ready(Err(closed.into()));
         }
+        if state.conversation.is_finished() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         let (mut count, mut offered) = (0, 0);
         for slice in slices {
             offered += slice.len();

@@ -95,6 +95,21 @@ async fn who_drops_a_stream_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_write_after_the_end_fails_and_reading_goes_on() {
+    let mut server = Server::start(Config::single()).await;
+    let (mut near, mut far) = server.pair(Config::single()).await;
+    near.shutdown().await.unwrap();
+    assert_eq!(soon(near.write(b"x")).await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    near.flush().await.unwrap();
+    near.shutdown().await.unwrap();
+    assert_eq!(soon(far.read(&mut [0])).await.unwrap(), 0);
+    far.write_all(b"answer").await.unwrap();
+    let mut read = [0; 6];
+    soon(near.read_exact(&mut read)).await.unwrap();
+    assert_eq!(&read, b"answer");
+}
+
+#[tokio::test]
 async fn what_was_written_before_a_drop_arrives() {
     let mut server = Server::start(Config::single()).await;
     let (mut near, mut far) = server.pair(Config::single()).await;
