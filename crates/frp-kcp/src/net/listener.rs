@@ -1,5 +1,6 @@
 //! All conversations of one socket.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -9,7 +10,7 @@ use std::task::Waker;
 use frp_stream::udp::BatchSocket;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
 
 use super::driver::{Route, drive};
 use super::shared::Shared;
@@ -58,6 +59,7 @@ impl Listener {
             table: Table::default(),
             accepted: Some(sender),
             drivers: JoinSet::new(),
+            driven: HashMap::new(),
             touched: Vec::new(),
         };
         Ok((Self { accepted }, ListenerDriver { socket, receiver }))
@@ -90,11 +92,7 @@ impl ListenerDriver {
         while !(receiver.accepted.is_none() && receiver.drivers.is_empty()) {
             tokio::select! {
                 () = &mut stop, if receiver.accepted.is_some() => receiver.accepted = None,
-                ended = receiver.drivers.join_next(), if !receiver.drivers.is_empty() => {
-                    if let Some(Ok((from, id))) = ended {
-                        receiver.table.remove(from, id);
-                    }
-                }
+                Some(ended) = receiver.drivers.join_next_with_id() => receiver.ended(ended),
                 readable = socket.readable() => {
                     if readable.is_err() {
                         return;
@@ -114,7 +112,9 @@ struct Receiver {
     table: Table,
     /// None once nobody can begin any more.
     accepted: Option<mpsc::Sender<Accepted>>,
-    drivers: JoinSet<(SocketAddr, u64)>,
+    drivers: JoinSet<()>,
+    /// The place in the table of what each of them drives.
+    driven: HashMap<task::Id, (SocketAddr, u64)>,
     /// Conversations that have got something of this batch.
     touched: Vec<Arc<Shared>>,
 }
@@ -154,12 +154,24 @@ impl Receiver {
         let id = self.table.add(from, conv, Arc::clone(&shared), UNPROVEN);
         place.send(Accepted { stream: KcpStream::new(Arc::clone(&shared)), peer: from });
         let route = Route { socket: Arc::clone(socket), to: Some(from) };
-        let driven = Arc::clone(&shared);
-        self.drivers.spawn(async move {
-            drive(driven, route).await;
-            (from, id)
-        });
+        self.spawn((from, id), drive(Arc::clone(&shared), route));
         Some(shared)
+    }
+
+    fn spawn(&mut self, place: (SocketAddr, u64), driver: impl Future<Output = ()> + Send + 'static) {
+        let task = self.drivers.spawn(driver);
+        self.driven.insert(task.id(), place);
+    }
+
+    /// A driver has ended, or has panicked: either way the conversation has no place any more.
+    fn ended(&mut self, ended: Result<(task::Id, ()), JoinError>) {
+        let task = match ended {
+            Ok((task, ())) => task,
+            Err(error) => error.id(),
+        };
+        if let Some((from, id)) = self.driven.remove(&task) {
+            self.table.remove(from, id);
+        }
     }
 
     fn wake_touched(&mut self) {
@@ -168,5 +180,54 @@ impl Receiver {
             wakers.into_iter().flatten().for_each(Waker::wake);
             shared.wake.notify_one();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::{Command, Segment};
+
+    /// What begins the conversation 7.
+    fn begin() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let segment =
+            Segment { conv: 7, command: Command::Push, fragment: 0, window: 128, ts: 0, sn: 0, una: 0 };
+        segment.encode(1, &mut bytes);
+        bytes.push(b'x');
+        bytes
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_panics_leaves_no_place_in_the_table() {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (_listener, ListenerDriver { mut receiver, .. }) =
+            Listener::new(socket, Config::single()).unwrap();
+        let from = SocketAddr::from(([127, 0, 0, 1], 9));
+        let shared = Arc::new(Shared::new(7, Config::single(), from, receiver.local));
+        let id = receiver.table.add(from, 7, shared, UNPROVEN);
+        assert!(matches!(receiver.table.find(from, &begin()), Found::Known(_)));
+        receiver.spawn((from, id), async { std::panic::panic_any("a driver has a bug") });
+        let ended = receiver.drivers.join_next_with_id().await.unwrap();
+        assert!(ended.as_ref().is_err_and(JoinError::is_panic));
+        receiver.ended(ended);
+        assert!(matches!(receiver.table.find(from, &begin()), Found::Begins(7)));
+        assert!(receiver.driven.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_ends_leaves_no_place_in_the_table() {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (mut listener, ListenerDriver { socket, mut receiver }) =
+            Listener::new(socket, Config::single()).unwrap();
+        let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let from = peer.local_addr().unwrap();
+        receiver.receive(&socket, &begin(), from);
+        drop(listener.accept().await);
+        let ended = receiver.drivers.join_next_with_id().await.unwrap();
+        assert!(ended.is_ok());
+        receiver.ended(ended);
+        assert!(matches!(receiver.table.find(from, &begin()), Found::Begins(7)));
+        assert!(receiver.driven.is_empty());
     }
 }
