@@ -52,7 +52,7 @@ async fn started(request: Request, permit: OwnedSemaphorePermit) -> Option<(Span
     };
     drop(permit);
     let name = frp_proto::names::strip_user_prefix(&request.shared.options.user, &message.proxy_name);
-    let Some(proxy) = request.proxies.running(name) else {
+    let Some(proxy) = request.proxies.running(name).await else {
         debug!("work connection for proxy [{name}], which is not running here; closed");
         return None;
     };

@@ -5,6 +5,7 @@
 //! health monitors send what is due, one at a time; the handler of the control only enters the server's answers.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,9 +14,9 @@ use frp_proto::msg::{Message, NewProxyResp, StartWorkConn};
 use frp_proto::wire::Framing;
 use frp_proto::{names, v1};
 use tokio::sync::mpsc::error::SendError;
-use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument, info, info_span, trace, warn};
 
 use crate::connector::ServerStream;
@@ -27,7 +28,7 @@ mod sudp;
 mod tcp;
 mod udp;
 
-use phase::{Action, PhaseMachine};
+use phase::{Action, Phase, PhaseMachine};
 use sudp::SudpProxy;
 use tcp::TcpProxy;
 use udp::UdpProxy;
@@ -38,6 +39,9 @@ pub(crate) use udp::UdpOptions;
 
 /// How often the announcer looks for what is due, as upstream.
 const TICK: Duration = Duration::from_secs(3);
+
+/// How long a user that has overtaken the answer to its proxy's offer waits for it.
+const OVERTAKEN: Duration = Duration::from_secs(1);
 
 /// A work connection that the server has started, and for which user. Boxed on its way, so that no future on that way
 /// keeps room for it.
@@ -85,6 +89,8 @@ pub(crate) struct Proxies {
     entries: Mutex<BTreeMap<String, Entry>>,
     /// Whose turn it is to look at what is due and send it: what is sent about a proxy keeps its order.
     turn: AsyncMutex<()>,
+    /// Tells of every answer to an offer, and of the end.
+    news: Notify,
 }
 
 struct Entry {
@@ -107,6 +113,7 @@ impl Proxies {
             user: user.to_owned(),
             entries: Mutex::new(specs.iter().map(entry).collect()),
             turn: AsyncMutex::new(()),
+            news: Notify::new(),
         }
     }
 
@@ -201,11 +208,28 @@ impl Proxies {
         } else {
             warn!("start error: {}", response.error);
         }
+        drop(entries);
+        self.news.notify_waiters();
     }
 
-    /// The proxy of that raw name, if it takes work connections now.
-    pub(crate) fn running(&self, name: &str) -> Option<Arc<Proxy>> {
-        self.lock().get(name)?.running.clone()
+    /// The proxy of that raw name, if it takes work connections. The server's answer to an offer and its first user come
+    /// on two streams, and the user may overtake the answer: it waits for it. Upstream closes such a user.
+    pub(crate) async fn running(&self, name: &str) -> Option<Arc<Proxy>> {
+        let running = async {
+            loop {
+                let mut news = pin!(self.news.notified());
+                news.as_mut().enable();
+                {
+                    let entries = self.lock();
+                    let entry = entries.get(name)?;
+                    if entry.running.is_some() || entry.machine.phase() != Phase::WaitStart {
+                        return entry.running.clone();
+                    }
+                }
+                news.await;
+            }
+        };
+        timeout(OVERTAKEN, running).await.ok().flatten()
     }
 
     /// What takes back every proxy that runs.
@@ -221,6 +245,7 @@ impl Proxies {
             entry.machine.close();
             entry.halt();
         }
+        self.news.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {

@@ -69,12 +69,12 @@ async fn a_refused_proxy_is_offered_again() {
     running.offered().await;
     for _ in 0..3 {
         running.answer("port already used");
-        assert!(running.proxies.running("web").is_none());
+        assert!(running.proxies.running("web").await.is_none());
         let (_, waited) = running.offered().await;
         assert!((RETRY_DELAY..=RETRY_DELAY + TICK).contains(&waited), "{waited:?}");
     }
     running.answer("");
-    assert!(running.proxies.running("web").is_some());
+    assert!(running.proxies.running("web").await.is_some());
     assert!(timeout(100 * RETRY_DELAY, running.sent.recv()).await.is_err(), "a running proxy is left alone");
 }
 
@@ -116,7 +116,20 @@ async fn a_closed_session_has_no_running_proxies() {
     running.offered().await;
     running.answer("");
     running.proxies.close();
-    assert!(running.proxies.running("web").is_none());
+    assert!(running.proxies.running("web").await.is_none());
     running.answer("");
-    assert!(running.proxies.running("web").is_none());
+    assert!(running.proxies.running("web").await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_that_overtakes_the_answer_waits_for_it() {
+    let mut running = Running::start(&[spec("web", |_| {})]);
+    running.offered().await;
+    assert!(running.proxies.running("web").await.is_none(), "nobody waits for ever");
+    let proxies = Arc::clone(&running.proxies);
+    let mut users = JoinSet::new();
+    users.spawn(async move { proxies.running("web").await.is_some() });
+    tokio::task::yield_now().await;
+    running.answer("");
+    assert!(users.join_next().await.unwrap().unwrap());
 }

@@ -110,3 +110,17 @@ async fn a_burst_of_requests_is_served_whole() {
     }
     frpc.stop().await;
 }
+
+#[tokio::test]
+async fn a_user_that_overtakes_the_answer_to_the_offer_is_served() {
+    let echo = Echo::start().await;
+    let mut frps = Frps::start().await;
+    let frpc = Text::with_token(&frps).tcp("web", echo.port, "").start();
+    let mut control = frps.accept("0123456789abcdef").await;
+    control.offered().await;
+    let mut user = frps.user(&mut control, "web").await;
+    say(&mut user, "hello").await;
+    control.answer("web", "").await;
+    hear(&mut user, "hello").await;
+    frpc.stop().await;
+}
