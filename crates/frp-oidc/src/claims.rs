@@ -89,7 +89,11 @@ fn seconds(value: &Value) -> Option<i64> {
     let whole = |number: f64| number as i64;
     match value {
         Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(whole)),
-        Value::String(text) => text.parse().ok().or_else(|| text.parse().ok().map(whole)),
+        Value::String(text) => {
+            // Rust has words for numbers, of which one is a time that never comes.
+            let finite = || text.parse().ok().filter(|number: &f64| number.is_finite());
+            text.parse().ok().or_else(|| finite().map(whole))
+        }
         _ => None,
     }
 }
@@ -190,6 +194,10 @@ mod tests {
             ("", "oidc: failed to unmarshal claims: invalid JSON"),
             (r#"{"iss":1}"#, "oidc: failed to unmarshal claims: iss is no string"),
             (r#"{"exp":[]}"#, "oidc: failed to unmarshal claims: exp is no number"),
+            (r#"{"exp":"inf"}"#, "oidc: failed to unmarshal claims: exp is no number"),
+            (r#"{"exp":"Infinity"}"#, "oidc: failed to unmarshal claims: exp is no number"),
+            (r#"{"exp":"NaN"}"#, "oidc: failed to unmarshal claims: exp is no number"),
+            (r#"{"exp":"1e999"}"#, "oidc: failed to unmarshal claims: exp is no number"),
             (r#"{"aud":["a",1]}"#, "oidc: failed to unmarshal claims: aud is no list of strings"),
             (r#"{"aud":{}}"#, "oidc: failed to unmarshal claims: aud is neither a string nor a list"),
         ] {

@@ -22,8 +22,8 @@ use tokio::time::timeout;
 
 use crate::{FETCH_TIMEOUT, MAX_BODY};
 
-/// Redirects followed, as by Go's client.
-const MAX_REDIRECTS: usize = 10;
+/// Requests that one document takes at most, redirects followed. As Go's client, which counts them as redirects.
+const MAX_REQUESTS: usize = 10;
 /// The longest head of an answer, in bytes.
 const MAX_HEAD: usize = 64 << 10;
 
@@ -153,6 +153,8 @@ impl Http {
         let is_plain = file.is_empty() && !insecure_skip_verify;
         let route = match proxy(proxy_url).map_err(SetupError::Proxy)? {
             Some(proxy) => Route::Through(Box::new(proxy)),
+            // Only an empty one means the direct way.
+            None if !proxy_url.is_empty() => return Err(SetupError::Proxy(ProxyError::Url)),
             None => environment_proxy.filter(|_| is_plain).map_or(Route::Direct, Route::Environment),
         };
         Ok(Self { resolver, trust, route })
@@ -162,7 +164,7 @@ impl Http {
     pub(crate) async fn get(&self, url: &str) -> Result<Answer, HttpError> {
         let got = async {
             let mut url = url.to_owned();
-            for _ in 0..=MAX_REDIRECTS {
+            for _ in 0..MAX_REQUESTS {
                 let question = Question {
                     method: Method::GET,
                     url: url.clone(),
@@ -175,7 +177,7 @@ impl Http {
                     None => return Ok(answer),
                 }
             }
-            Err(format!("stopped after {MAX_REDIRECTS} redirects"))
+            Err(format!("stopped after {MAX_REQUESTS} redirects"))
         };
         let failed = |reason| HttpError { method: "Get", url: shown(url), reason };
         timeout(FETCH_TIMEOUT, got).await.unwrap_or_else(|_| Err(deadline())).map_err(failed)
@@ -195,7 +197,9 @@ impl Http {
     async fn exchange(&self, question: &Question) -> Result<(Answer, Option<String>), String> {
         let target = Target::parse(&question.url)?;
         let Connection { stream, absolute, proxy_authorization } = Box::pin(self.connect(&target)).await?;
-        let uri = if absolute { question.url.as_str() } else { target.path.as_str() };
+        // Without what stands before the host: a name and a password there are not the proxy's business.
+        let whole = format!("http://{}{}", target.authority, target.path);
+        let uri = if absolute { &whole } else { &target.path };
         let mut request = Request::builder()
             .method(&question.method)
             .uri(uri)
@@ -363,8 +367,13 @@ impl Target {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+pub(crate) fn target(url: &str) -> Result<(bool, String, u16), String> {
+    Target::parse(url).map(|target| (target.is_tls, target.host, target.port))
+}
+
 /// A URL for an error: without user and password.
-fn shown(url: &str) -> String {
+pub(crate) fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
@@ -373,7 +382,7 @@ fn shown(url: &str) -> String {
 }
 
 /// Where `location` leads from `url`; never from `https` to `http`.
-fn redirected(url: &str, location: &str) -> Result<String, String> {
+pub(crate) fn redirected(url: &str, location: &str) -> Result<String, String> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
@@ -388,6 +397,8 @@ fn redirected(url: &str, location: &str) -> Result<String, String> {
         format!("{scheme}:{location}")
     } else if location.starts_with('/') {
         format!("{scheme}://{authority}{location}")
+    } else if location.starts_with('?') {
+        format!("{scheme}://{authority}{path}{location}")
     } else {
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         format!("{scheme}://{authority}{folder}/{location}")
@@ -429,6 +440,7 @@ mod tests {
             ("//b.test/x", "http://b.test/x"),
             ("/x", "http://a.test/x"),
             ("x?y", "http://a.test/c/x?y"),
+            ("?x=/y", "http://a.test/c/d?x=/y"),
             ("/login?next=https://b.test/", "http://a.test/login?next=https://b.test/"),
         ] {
             assert_eq!(redirected("http://a.test/c/d?e=/f", location).unwrap(), target);
@@ -461,6 +473,13 @@ mod tests {
         let shown = text(options("", "gopher://user:hunter2@a.test"));
         assert!(shown.starts_with("failed to create OIDC HTTP client: failed to parse OIDC proxy URL: "));
         assert!(!shown.contains("hunter2"));
+        // Nobody who has named a proxy goes past it.
+        for none in ["localhost:3128", "http://", "/path"] {
+            assert_eq!(
+                text(options("", none)),
+                "failed to create OIDC HTTP client: failed to parse OIDC proxy URL: fail to parse proxy url"
+            );
+        }
         // Whoever verifies nothing needs no authorities.
         let careless = HttpOptions { insecure_skip_verify: true, ..options("/nowhere/ca.pem", "") };
         assert!(Http::new(&careless, Arc::new(Resolver::system())).is_ok());

@@ -3,10 +3,9 @@
 use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm as Library, DecodingKey, crypto};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// An algorithm whose keys an issuer may publish. Never one of a shared secret, never `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,20 +142,31 @@ pub(crate) struct Key {
 
 impl Key {
     /// Reads a JWK (RFC 7517). None for what is no public key of a kind that we know, such as one of a shared secret.
+    /// What else a key says about itself is read by nobody upstream.
     pub(crate) fn read(jwk: &Value) -> Option<Self> {
-        // What else a key says about itself is read by nobody upstream, and may be of kinds that the library refuses.
-        const MEMBERS: [&str; 7] = ["kty", "kid", "crv", "x", "y", "n", "e"];
-        let mut members = Map::new();
-        for name in MEMBERS {
-            if let Some(value) = jwk.get(name) {
-                members.insert(name.to_owned(), value.clone());
+        let text = |name: &str| jwk.get(name)?.as_str().filter(|text| !text.is_empty());
+        let curve = text("crv").unwrap_or_default();
+        let key = match (text("kty")?, curve) {
+            ("RSA", _) => DecodingKey::from_rsa_raw_components(&number(text("n")?)?, &number(text("e")?)?),
+            ("EC", "P-256" | "P-384" | "P-521") => {
+                DecodingKey::from_ec_components(text("x")?, text("y")?).ok()?
             }
-        }
-        let text = |name: &str| jwk.get(name).and_then(Value::as_str).unwrap_or_default();
-        let jwk_of_library: Jwk = serde_json::from_value(Value::Object(members)).ok()?;
-        let key = DecodingKey::from_jwk(&jwk_of_library).ok()?;
-        Some(Self { id: text("kid").to_owned(), key, is_p521: text("crv") == "P-521" })
+            ("OKP", "Ed25519") => DecodingKey::from_ed_components(text("x")?).ok()?,
+            _ => return None,
+        };
+        let id = match jwk.get("kid") {
+            None | Some(Value::Null) => String::new(),
+            Some(id) => id.as_str()?.to_owned(),
+        };
+        Some(Self { id, key, is_p521: curve == "P-521" })
     }
+}
+
+/// A number of an RSA key, without the zeros in front that some issuers send. Go does not mind them, the library does.
+fn number(text: &str) -> Option<Vec<u8>> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes.get(zeros..).filter(|digits| !digits.is_empty()).map(<[u8]>::to_vec)
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep_until};
 use crate::http::{Http, HttpError};
 use crate::jws::{Key, Token};
 
-/// The least time between two questions. A good token waits so long at most, after the issuer's keys have changed.
-pub(crate) const REFETCH_INTERVAL: Duration = Duration::from_secs(5);
+/// The least time between two questions for an issuer's keys. A good token waits so long at most, after they have changed.
+pub const REFETCH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Keys that are taken from one answer. A token that names none is tried with each.
 const MAX_KEYS: usize = 100;
@@ -125,13 +125,7 @@ impl Source {
         if answer.status != 200 {
             return Err(KeysError::Status(answer.status_text()));
         }
-        let set: Value = serde_json::from_slice(&answer.body).map_err(|_| KeysError::Json("invalid JSON"))?;
-        let keys = match set.get("keys") {
-            Some(Value::Array(keys)) => keys.as_slice(),
-            None | Some(Value::Null) if set.is_object() => &[],
-            _ => return Err(KeysError::Json("no set of keys")),
-        };
-        Ok(keys.iter().filter_map(Key::read).take(MAX_KEYS).collect())
+        read_set(&answer.body)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -145,7 +139,18 @@ impl State {
     }
 }
 
-fn signed_by_any<'a>(token: &'a Token<'_>, keys: &[Key]) -> Option<&'a [u8]> {
+/// The keys of a set (RFC 7517, section 5) that we know how to use.
+pub(crate) fn read_set(body: &[u8]) -> Result<Arc<[Key]>, KeysError> {
+    let set: Value = serde_json::from_slice(body).map_err(|_| KeysError::Json("invalid JSON"))?;
+    let keys = match set.get("keys") {
+        Some(Value::Array(keys)) => keys.as_slice(),
+        None | Some(Value::Null) if set.is_object() => &[],
+        _ => return Err(KeysError::Json("no set of keys")),
+    };
+    Ok(keys.iter().filter_map(Key::read).take(MAX_KEYS).collect())
+}
+
+pub(crate) fn signed_by_any<'a>(token: &'a Token<'_>, keys: &[Key]) -> Option<&'a [u8]> {
     let named = keys.iter().filter(|key| token.key_id.is_empty() || token.key_id == key.id);
     named.into_iter().find_map(|key| token.payload_signed_by(key))
 }

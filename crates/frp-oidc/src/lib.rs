@@ -25,6 +25,9 @@ mod answer;
 mod claims;
 pub mod credentials;
 mod form;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 mod jws;
 mod keys;
@@ -34,6 +37,7 @@ use std::time::Duration;
 
 pub use credentials::{ClientCredentials, CredentialsOptions, TokenError};
 pub use http::{Http, HttpOptions, SetupError};
+pub use keys::REFETCH_INTERVAL;
 pub use verify::{DiscoveryError, Verifier, VerifierOptions, VerifyError};
 
 /// How long one errand may take, from a name to the end of a body, redirects and second tries included. Upstream waits

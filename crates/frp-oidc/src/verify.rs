@@ -36,7 +36,7 @@ pub struct DiscoveryError {
 
 /// Why not. Texts of upstream's library where it has one; no body of an answer.
 #[derive(Debug, thiserror::Error)]
-enum DiscoveryFault {
+pub(crate) enum DiscoveryFault {
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error("{0}")]
@@ -156,20 +156,36 @@ async fn discover(options: VerifierOptions, http: Http) -> Result<Verifier, Disc
     if answer.status != 200 {
         return Err(DiscoveryFault::Status(answer.status_text()));
     }
-    let document: Document =
-        serde_json::from_slice(&answer.body).map_err(|_| DiscoveryFault::Json(answer.content_type))?;
-    let got = document.issuer.unwrap_or_default();
-    if got != options.issuer {
-        return Err(DiscoveryFault::Issuer { expected: options.issuer, got });
+    let Provider { keys, algorithms } = Provider::read(&answer.body, answer.content_type, &options.issuer)?;
+    Ok(Verifier { options, algorithms, keys: Keys::new(http, keys) })
+}
+
+/// What a discovery document says that matters here.
+pub(crate) struct Provider {
+    /// The URL of its keys.
+    pub(crate) keys: String,
+    /// How it signs; never nothing.
+    pub(crate) algorithms: Vec<Algorithm>,
+}
+
+impl Provider {
+    /// Reads the document of `issuer`.
+    pub(crate) fn read(body: &[u8], content_type: String, issuer: &str) -> Result<Self, DiscoveryFault> {
+        let document: Document =
+            serde_json::from_slice(body).map_err(|_| DiscoveryFault::Json(content_type))?;
+        let got = document.issuer.unwrap_or_default();
+        if got != issuer {
+            return Err(DiscoveryFault::Issuer { expected: issuer.to_owned(), got });
+        }
+        let keys = document.jwks_uri.filter(|url| !url.is_empty()).ok_or(DiscoveryFault::NoKeys)?;
+        let supported = document.id_token_signing_alg_values_supported.unwrap_or_default();
+        let known = |name: &String| ALGORITHMS.into_iter().find(|algorithm| algorithm.name == name);
+        let mut algorithms: Vec<_> = supported.iter().filter_map(known).collect();
+        if algorithms.is_empty() {
+            algorithms.push(RS256);
+        }
+        Ok(Self { keys, algorithms })
     }
-    let url = document.jwks_uri.filter(|url| !url.is_empty()).ok_or(DiscoveryFault::NoKeys)?;
-    let supported = document.id_token_signing_alg_values_supported.unwrap_or_default();
-    let known = |name: &String| ALGORITHMS.into_iter().find(|algorithm| algorithm.name == name);
-    let mut algorithms: Vec<_> = supported.iter().filter_map(known).collect();
-    if algorithms.is_empty() {
-        algorithms.push(RS256);
-    }
-    Ok(Verifier { options, algorithms, keys: Keys::new(http, url) })
 }
 
 impl fmt::Debug for Verifier {

@@ -197,7 +197,10 @@ async fn through_a_proxy() {
     });
     let proxied =
         HttpOptions { proxy_url: format!("http://user:pass@{address}").into(), ..HttpOptions::default() };
-    let client = client_over(options(&issuer), &proxied);
+    // What stands before the host of the endpoint is not told the proxy.
+    let endpoint = issuer.token_endpoint().replace("http://", "http://name:hunter2@");
+    let named = CredentialsOptions { token_endpoint_url: endpoint, ..options(&issuer) };
+    let client = client_over(named, &proxied);
     assert_eq!(client.token().await.unwrap(), "t");
     let request = tasks.join_next().await.unwrap().unwrap().to_ascii_lowercase();
     assert!(request.starts_with(&format!("post {} http/1.1\r\n", issuer.token_endpoint())), "{request}");

@@ -5,11 +5,14 @@
 use std::sync::Arc;
 
 use frp_net::resolve::Resolver;
-use frp_oidc::{FETCH_TIMEOUT, Http, HttpOptions, MAX_BODY, Verifier, VerifierOptions, VerifyError};
+use frp_oidc::{
+    FETCH_TIMEOUT, Http, HttpOptions, MAX_BODY, REFETCH_INTERVAL, Verifier, VerifierOptions, VerifyError,
+};
 use frp_test_support::issuer::{DISCOVERY, Fault, Issuer, KEYS, Key};
+use frp_test_support::outbound::{Kind, Outbound, USER};
 use serde_json::json;
 use tokio::task::JoinSet;
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, advance, pause, resume, sleep};
 
 fn http() -> Http {
     Http::new(&HttpOptions::default(), Arc::new(Resolver::system())).unwrap()
@@ -21,6 +24,13 @@ fn options(issuer: &Issuer) -> VerifierOptions {
 
 async fn verifier(issuer: &Issuer) -> Verifier {
     Verifier::discover(options(issuer), http()).await.unwrap()
+}
+
+/// Lets that time go by at once. Sockets do not notice, and whoever waits for one has its time as before.
+async fn pass(time: Duration) {
+    pause();
+    advance(time).await;
+    resume();
 }
 
 async fn failure(options: VerifierOptions) -> String {
@@ -105,8 +115,10 @@ async fn keys_rotate() {
     // The old key is good until a token of the new one comes.
     assert!(verifier.verify(&old).await.is_ok());
     let new = issuer.token("s").unwrap().into();
+    pass(REFETCH_INTERVAL).await;
     assert!(verifier.verify(&new).await.is_ok());
     assert_eq!(issuer.requests(KEYS), 2);
+    pass(REFETCH_INTERVAL).await;
     assert_eq!(verifier.verify(&old).await, Err(VerifyError::Signature));
 }
 
@@ -116,6 +128,7 @@ async fn a_key_that_changes_under_its_name_is_noticed() {
     let verifier = verifier(&issuer).await;
     assert!(verifier.verify(&issuer.token("s").unwrap().into()).await.is_ok());
     issuer.settings().keys = vec![Key::generate("key-1", "ES256").unwrap()];
+    pass(REFETCH_INTERVAL).await;
     assert!(verifier.verify(&issuer.token("s").unwrap().into()).await.is_ok());
 }
 
@@ -147,7 +160,12 @@ async fn strangers_do_not_make_us_hammer_the_issuer() {
     }
     tokio::task::yield_now().await;
     assert!(verifier.verify(&good).await.is_ok());
+    // What is asked after them is answered, and they have asked nothing.
+    for _ in 0..3 {
+        drop(self::verifier(&issuer).await);
+    }
     assert_eq!(issuer.requests(KEYS), 1, "the strangers wait");
+    pass(REFETCH_INTERVAL).await;
     while let Some(refused) = strangers.join_next().await {
         assert_eq!(refused.unwrap(), Err(VerifyError::Signature));
     }
@@ -171,11 +189,31 @@ async fn a_question_goes_on_when_who_began_it_is_sent_away() {
     first.abort();
     assert!(asking.join_next().await.unwrap().unwrap_err().is_cancelled());
     // The next one waits for the same answer, which does not come, and does not wait for a question of its own.
-    tokio::time::pause();
+    pause();
     let began = Instant::now();
     assert!(matches!(ask().await, Err(VerifyError::Keys(_))));
     assert!(began.elapsed() <= FETCH_TIMEOUT + Duration::from_millis(5));
     assert_eq!(issuer.requests(KEYS), 1);
+}
+
+#[tokio::test]
+async fn the_answer_that_nobody_waited_for_is_none_to_who_comes_later() {
+    let issuer = Issuer::start().await.unwrap();
+    let verifier = Arc::new(verifier(&issuer).await);
+    issuer.settings().faults.insert(KEYS, Fault::Silence);
+    let good: frp_proto::Secret = issuer.token("s").unwrap().into();
+    let mut asking = JoinSet::new();
+    let (asked, token) = (Arc::clone(&verifier), good.clone());
+    asking.spawn(async move { asked.verify(&token).await });
+    issuer.wait_requests(KEYS, 1).await;
+    asking.shutdown().await;
+    // The question comes to its end.
+    pause();
+    sleep(FETCH_TIMEOUT + Duration::from_secs(1)).await;
+    resume();
+    issuer.settings().faults.clear();
+    assert_eq!(verifier.verify(&good).await, Ok("s".to_owned()));
+    assert_eq!(issuer.requests(KEYS), 2);
 }
 
 #[tokio::test]
@@ -203,6 +241,7 @@ async fn an_issuer_that_fails_later_keeps_its_keys() {
     let good = issuer.token("s").unwrap().into();
     assert!(verifier.verify(&good).await.is_ok());
     issuer.settings().faults.insert(KEYS, Fault::Status(500, String::new()));
+    pass(REFETCH_INTERVAL).await;
     let forged = Key::generate("nobody", "ES256").unwrap().sign(&issuer.claims("s")).unwrap().into();
     assert!(matches!(verifier.verify(&forged).await, Err(VerifyError::Keys(_))));
     assert!(verifier.verify(&good).await.is_ok());
@@ -251,6 +290,14 @@ async fn discovery_that_fails() {
 }
 
 #[tokio::test]
+async fn redirects_that_go_round_in_a_circle_are_followed_as_often_as_by_go() {
+    let issuer = Issuer::start().await.unwrap();
+    issuer.settings().faults.insert(DISCOVERY, Fault::Redirect(DISCOVERY.to_owned()));
+    assert!(failure(options(&issuer)).await.ends_with("stopped after 10 redirects"));
+    assert_eq!(issuer.requests(DISCOVERY), 10);
+}
+
+#[tokio::test]
 async fn discovery_follows_redirects_and_a_slash_at_the_end_counts() {
     let issuer = Issuer::start().await.unwrap();
     let elsewhere = Issuer::start().await.unwrap();
@@ -272,7 +319,7 @@ async fn a_silent_issuer_is_given_up() {
     let options = options(&issuer);
     discovering.spawn(async move { failure(options).await });
     issuer.wait_requests(DISCOVERY, 1).await;
-    tokio::time::pause();
+    pause();
     let began = Instant::now();
     let text = discovering.join_next().await.unwrap().unwrap();
     assert!(began.elapsed() <= FETCH_TIMEOUT + Duration::from_millis(5));
@@ -306,4 +353,40 @@ async fn authorities_of_an_issuer() {
         text.contains("tls: failed to verify certificate: x509: certificate signed by unknown authority"),
         "{text}"
     );
+}
+
+/// An issuer with TLS is reached through the proxy and not by it: the proxy sees where to, and nothing else.
+#[tokio::test]
+async fn an_issuer_with_tls_behind_a_proxy() {
+    let issuer = Issuer::start_tls().await.unwrap();
+    let authority = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(authority.path(), issuer.authority().unwrap()).unwrap();
+    let address = issuer.url().strip_prefix("https://").unwrap().to_owned();
+    for kind in [Kind::Http, Kind::Socks5] {
+        let proxy = Outbound::start(kind).await.unwrap();
+        let through = |user: &str, trusted_ca_file: &str| HttpOptions {
+            trusted_ca_file: trusted_ca_file.to_owned(),
+            proxy_url: proxy.url(user).into(),
+            ..HttpOptions::default()
+        };
+        let trusted = authority.path().to_str().unwrap();
+        let http = Http::new(&through(USER, trusted), Arc::new(Resolver::system())).unwrap();
+        let verifier = Verifier::discover(options(&issuer), http).await.unwrap();
+        assert!(verifier.verify(&issuer.token("s").unwrap().into()).await.is_ok());
+        assert_eq!(proxy.targets(), [address.as_str(), address.as_str()], "the document, and the keys");
+        // Whom the proxy does not know does not come by another way.
+        let before = issuer.requests(DISCOVERY);
+        let http = Http::new(&through("stranger", trusted), Arc::new(Resolver::system())).unwrap();
+        let text = Verifier::discover(options(&issuer), http).await.unwrap_err().to_string();
+        assert!(text.contains(": proxyconnect tcp: ") && !text.contains("p@ss"), "{text}");
+        assert_eq!(issuer.requests(DISCOVERY), before);
+        // The proxy does not vouch for the issuer.
+        let other = Issuer::start_tls().await.unwrap();
+        let stranger = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(stranger.path(), other.authority().unwrap()).unwrap();
+        let http_options = through(USER, stranger.path().to_str().unwrap());
+        let http = Http::new(&http_options, Arc::new(Resolver::system())).unwrap();
+        let text = Verifier::discover(options(&issuer), http).await.unwrap_err().to_string();
+        assert!(text.contains("x509: certificate signed by unknown authority"), "{text}");
+    }
 }

@@ -34,6 +34,21 @@ fn every_algorithm_verifies_its_own_and_no_other_key() {
     }
 }
 
+/// Those of the standards, and one of another library. See `tests/data/oidc/README.md`.
+#[test]
+fn tokens_of_others() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/oidc");
+    let set: Value = serde_json::from_slice(&std::fs::read(folder.join("keys.json")).unwrap()).unwrap();
+    let keys: Vec<Key> = set["keys"].as_array().unwrap().iter().map(|jwk| Key::read(jwk).unwrap()).collect();
+    for (signer, name) in ["rs256", "es256", "eddsa", "es512"].into_iter().enumerate() {
+        let text = std::fs::read_to_string(folder.join(format!("{name}.jwt"))).unwrap();
+        let token = Token::parse(&text, &ALGORITHMS).unwrap();
+        for (index, key) in keys.iter().enumerate() {
+            assert_eq!(token.payload_signed_by(key).is_some(), index == signer, "{name} {index}");
+        }
+    }
+}
+
 #[test]
 fn a_changed_token_is_signed_by_nobody() {
     for algorithm in ["ES256", "ES512", "EdDSA"] {
@@ -142,6 +157,25 @@ fn several_signatures() {
     assert_eq!(fault(&text, &ALGORITHMS), "only the compact serialization is taken");
 }
 
+/// As issuers send it that take their library's signed numbers for the bytes of RFC 7518.
+#[test]
+fn an_rsa_key_with_zeros_in_front_is_the_same_key() {
+    let (signing, _) = key("k", "RS256");
+    let mut jwk = signing.public();
+    for name in ["n", "e"] {
+        let bytes = URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
+        jwk[name] = URL_SAFE_NO_PAD.encode([&[0], &bytes[..]].concat()).into();
+    }
+    let public = Key::read(&jwk).unwrap();
+    let text = signing.sign(&json!({ "sub": "s" })).unwrap();
+    assert!(Token::parse(&text, &ALGORITHMS).unwrap().payload_signed_by(&public).is_some());
+    for (name, value) in [("n", json!("AAAA")), ("n", json!("")), ("e", json!("!")), ("e", json!(65537))] {
+        let mut jwk = jwk.clone();
+        jwk[name] = value;
+        assert!(Key::read(&jwk).is_none(), "{jwk}");
+    }
+}
+
 #[test]
 fn what_is_no_key() {
     let good = public_of_another();
@@ -154,9 +188,18 @@ fn what_is_no_key() {
     for jwk in [&good, &with("alg", "ES999".into()), &with("use", "enc".into()), &with("x5c", 1.into())] {
         assert!(Key::read(jwk).is_some(), "{jwk}");
     }
-    for jwk in
-        [json!(null), json!({}), with("kty", "RSA".into()), with("crv", "P-1".into()), with("x", "!".into())]
-    {
+    for jwk in [
+        json!(null),
+        json!({}),
+        with("kty", "RSA".into()),
+        with("kty", "OKP".into()),
+        with("crv", "P-1".into()),
+        with("crv", "Ed25519".into()),
+        with("x", "!".into()),
+        with("y", Value::Null),
+        with("kid", 1.into()),
+    ] {
         assert!(Key::read(&jwk).is_none(), "{jwk}");
     }
+    assert_eq!(Key::read(&with("kid", Value::Null)).unwrap().id, "");
 }
