@@ -112,7 +112,8 @@ pub async fn resolve(
 
 /// Files that are being read at one time, all told. A pipe that is never written to holds a thread as long as it likes,
 /// whether anybody still waits for it or not.
-static READING: Semaphore = Semaphore::const_new(4);
+static READING: Semaphore = Semaphore::const_new(READERS);
+const READERS: usize = 4;
 
 async fn read_file(path: &Path) -> Result<Token, String> {
     let place = READING.acquire().await.map_err(|e| e.to_string())?;

@@ -1,3 +1,5 @@
+use tokio::task::JoinSet;
+
 use super::*;
 
 fn file(path: &Path) -> TokenSource {
@@ -56,6 +58,37 @@ async fn an_endless_file_is_refused() {
     assert_eq!(value(&file(&path)).await.len(), length);
     std::fs::write(&path, vec![b'x'; length + 1]).unwrap();
     assert!(refusal(&file(&path)).await.ends_with("more than 1048576 bytes"));
+}
+
+/// Pipes that nobody writes to leave threads to others, and each is read when it is its turn.
+#[cfg(unix)]
+#[test]
+fn files_that_do_not_come_to_an_end_hold_few_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipes: Vec<_> = (0..3 * READERS).map(|number| folder.path().join(number.to_string())).collect();
+    assert!(Command::new("mkfifo").args(&pipes).status().unwrap().success());
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(READERS + 1).build();
+    runtime.unwrap().block_on(async {
+        let mut reading = JoinSet::new();
+        for pipe in &pipes {
+            let source = file(pipe);
+            reading.spawn(async move { value(&source).await });
+        }
+        // All of them have begun, and one more thread is to be had.
+        tokio::task::yield_now().await;
+        let other = timeout(Duration::from_secs(10), spawn_blocking(|| "done")).await;
+        let writers: Vec<_> = pipes
+            .iter()
+            .map(|pipe| {
+                let pipe = pipe.clone();
+                std::thread::spawn(move || std::fs::write(pipe, " value\n").unwrap())
+            })
+            .collect();
+        assert!(reading.join_all().await.iter().all(|value| value == b"value"));
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        assert_eq!(other.expect("no thread is left").unwrap(), "done");
+    });
 }
 
 #[test]

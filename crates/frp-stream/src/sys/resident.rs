@@ -125,6 +125,40 @@ mod tests {
         assert!(!own.iter().any(|mapped| mapped.contains(&(ptr::from_ref(&*heap) as usize))));
     }
 
+    /// What a packed program tells the loader of: a segment like any other, in memory that no file stands behind.
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    #[expect(unsafe_code, reason = "the loader's structures")]
+    fn a_segment_is_released_only_where_a_file_stands_behind_it() {
+        const ROOM: usize = 1 << 16;
+        let mut memory = vec![7_u8; 3 * ROOM];
+        let place = memory.as_mut_ptr() as usize;
+        let start = place.next_multiple_of(ROOM);
+        let skipped = start - place;
+        // SAFETY: both are plain numbers and pointers, for which zero is a value.
+        let (mut header, mut info): (libc::Elf64_Phdr, libc::dl_phdr_info) = unsafe { std::mem::zeroed() };
+        header.p_type = libc::PT_LOAD;
+        header.p_flags = libc::PF_R | libc::PF_X;
+        header.p_memsz = ROOM as u64;
+        info.dlpi_addr = start as u64;
+        info.dlpi_phdr = &raw const header;
+        info.dlpi_phnum = 1;
+        let mut release = |mapped: &Vec<Range<usize>>| {
+            let mapped = ptr::from_ref(mapped).cast_mut().cast();
+            // SAFETY: the structure says of memory of ours what is true of its place and length, and is alive, as is what
+            // stands behind `mapped`. Nobody borrows that memory meanwhile.
+            unsafe { release_object(&raw mut info, size_of::<libc::dl_phdr_info>(), mapped) }
+        };
+        release(&mapped_from_files(&std::fs::read_to_string("/proc/self/maps").unwrap()));
+        assert!(std::hint::black_box(&mut memory).iter().all(|byte| *byte == 7));
+        // Said to be a file's, it goes; its pages come back empty, as no file stands behind them.
+        let files = start..start + ROOM;
+        release(&vec![files]);
+        let memory = std::hint::black_box(&mut memory);
+        assert!(memory[skipped..skipped + ROOM].iter().all(|byte| *byte == 0));
+        assert!(memory[..skipped].iter().chain(&memory[skipped + ROOM..]).all(|byte| *byte == 7));
+    }
+
     #[test]
     fn code_and_constants_are_there_afterwards() {
         let constants: Vec<&[u8]> = vec![include_bytes!("resident.rs"), b"constant"];
