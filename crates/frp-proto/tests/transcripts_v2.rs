@@ -266,7 +266,7 @@ fn servers_recognise_every_stream() {
             assert_eq!(accept.take_output().is_empty(), client.hello().is_none());
             match first {
                 FirstMessage::Login { reply, .. } => {
-                    assert_eq!(reply.payload("0.70.1"), Framing::V2);
+                    assert_eq!(reply.payload_framing("0.70.1"), Framing::V2);
                     kinds[0] += 1;
                 }
                 FirstMessage::WorkConn { wire: WireVersion::V2, .. } => kinds[1] += 1,
@@ -304,7 +304,7 @@ fn clients_understand_every_answer() {
                 Ok(done) => {
                     accepted += 1;
                     assert_eq!(at, server.clear_len());
-                    assert_eq!(done.payload, Framing::V2);
+                    assert_eq!(done.payload_framing, Framing::V2);
                     let expected = Channel::V2 { send: key(&connection, 0), receive: key(&connection, 1) };
                     assert_eq!(done.channel, expected);
                 }

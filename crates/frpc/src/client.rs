@@ -176,10 +176,10 @@ impl Client {
 
     /// A session with proxies and visitors of its own, none of them begun yet.
     fn control(&self, logged_in: LoggedIn) -> Control {
-        let LoggedIn { run_id, connection, reader, writer, payload, wants_pings } = logged_in;
+        let LoggedIn { run_id, connection, reader, writer, payload_framing, wants_pings } = logged_in;
         let proxies = Arc::new(Proxies::new(&self.shared.options.user, &self.specs));
         let visitors = Arc::clone(&self.visitors);
         let connection = Arc::new(connection);
-        Control { run_id, connection, reader, writer, payload, wants_pings, proxies, visitors }
+        Control { run_id, connection, reader, writer, payload_framing, wants_pings, proxies, visitors }
     }
 }

@@ -61,7 +61,7 @@ pub(crate) struct Control {
     pub(crate) reader: MessageReader,
     pub(crate) writer: MessageWriter,
     /// How messages look in the payload of work and visitor connections.
-    pub(crate) payload: Framing,
+    pub(crate) payload_framing: Framing,
     /// The server ends sessions without pings, also where the configuration wants none.
     pub(crate) wants_pings: bool,
     pub(crate) proxies: Arc<Proxies>,
@@ -72,7 +72,7 @@ pub(crate) struct Control {
 struct Session {
     shared: Arc<Shared>,
     run_id: String,
-    payload: Framing,
+    payload_framing: Framing,
     wants_pings: bool,
     connection: Arc<Connection>,
     proxies: Arc<Proxies>,
@@ -90,7 +90,7 @@ impl Control {
         let session = Arc::new(Session {
             shared,
             run_id: self.run_id,
-            payload: self.payload,
+            payload_framing: self.payload_framing,
             wants_pings: self.wants_pings,
             connection: self.connection,
             proxies: self.proxies,
@@ -203,7 +203,7 @@ impl Session {
             shared: Arc::clone(&self.shared),
             connection: Arc::clone(&self.connection),
             run_id: self.run_id.clone(),
-            payload: self.payload,
+            payload_framing: self.payload_framing,
             stop: self.token.child_token(),
         }
     }
@@ -225,7 +225,7 @@ impl Session {
             on,
             proxies: Arc::clone(&self.proxies),
             run_id: self.run_id.clone(),
-            payload: self.payload,
+            payload_framing: self.payload_framing,
             session: self.token.clone(),
         };
         self.shared.work_connections.spawn(work_conn::serve(request, permit).in_current_span());

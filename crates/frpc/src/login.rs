@@ -64,7 +64,7 @@ pub(crate) struct LoggedIn {
     pub(crate) reader: MessageReader,
     pub(crate) writer: MessageWriter,
     /// How messages look in the payload of work and visitor connections.
-    pub(crate) payload: Framing,
+    pub(crate) payload_framing: Framing,
     /// The server is of an old release and ends sessions without pings.
     pub(crate) wants_pings: bool,
 }
@@ -87,9 +87,9 @@ pub(crate) async fn log_in(
         result => result?,
     };
     let (reader, writer) = session_channel(stream, &accepted.channel);
-    let Accepted { response, payload, .. } = accepted;
+    let Accepted { response, payload_framing, .. } = accepted;
     let wants_pings = response.version.parse().is_ok_and(Release::ends_sessions_without_pings);
-    Ok(LoggedIn { run_id: response.run_id, connection, reader, writer, payload, wants_pings })
+    Ok(LoggedIn { run_id: response.run_id, connection, reader, writer, payload_framing, wants_pings })
 }
 
 /// The exchange in the wire version that is configured, and the bytes that begin it.

@@ -28,7 +28,7 @@ pub(crate) struct Request {
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) run_id: String,
     /// How messages look in its payload.
-    pub(crate) payload: Framing,
+    pub(crate) payload_framing: Framing,
     /// Cancelled with the session; a connection that has been started by then lives on.
     pub(crate) session: CancellationToken,
 }
@@ -60,7 +60,8 @@ async fn started(request: Request, permit: OwnedSemaphorePermit) -> Option<(Span
     span.in_scope(|| {
         debug!("start a new work connection, localAddr: {} remoteAddr: {}", work.local, work.remote);
     });
-    Some((span, proxy, Box::new(Started { work, message, payload: request.payload })))
+    let started = Started { work, message, payload_framing: request.payload_framing };
+    Some((span, proxy, Box::new(started)))
 }
 
 /// Opens and announces the connection, then waits for as long as the session lives for the server to start it.

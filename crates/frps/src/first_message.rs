@@ -199,7 +199,7 @@ mod tests {
             client: Client { user: String::new(), client_id: String::new() },
             identity: Identity::default(),
             pool: WorkPool::new(1, Duration::from_secs(1), outbound, Span::none()),
-            payload: Framing::V1,
+            payload_framing: Framing::V1,
             wire: WireVersion::V1,
             stop,
             finished: CancellationToken::new(),

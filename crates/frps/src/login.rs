@@ -102,7 +102,7 @@ async fn accept(
     let identity = connection.proved(deadline, core.auth.verify_login(login)).await?;
     connection.identified();
     let secret = core.auth.encryption_secret().as_bytes();
-    let (wire, payload) = (reply.wire(), reply.payload(&login.version));
+    let (wire, payload_framing) = (reply.wire(), reply.payload_framing(&login.version));
     let (answer, channel) =
         reply.accept(COMPATIBLE_VERSION, run_id.as_str(), secret).map_err(|_| LoginError::Answer)?;
 
@@ -115,7 +115,7 @@ async fn accept(
         client: Client { user: login.user.clone(), client_id: login.client_id.clone() },
         identity,
         pool,
-        payload,
+        payload_framing,
         wire,
         stop,
         finished: CancellationToken::new(),

@@ -61,7 +61,7 @@ pub struct LoggedIn {
     /// How to go on, from the very next byte of either direction.
     pub channel: Channel,
     /// How messages look in the payload of work connections of this session.
-    pub payload: Framing,
+    pub payload_framing: Framing,
 }
 
 /// Why a login failed.
@@ -175,7 +175,8 @@ impl ClientLogin {
             None => Channel::V1 { key: key::derive(token) },
             Some((transcript, agreed)) => Channel::v2(token, transcript, *agreed, Direction::ClientToServer),
         };
-        let payload = payload_framing(self.agreed.as_ref().map(|(_, agreed)| *agreed), &response.version);
-        LoggedIn { response, channel, payload }
+        let payload_framing =
+            payload_framing(self.agreed.as_ref().map(|(_, agreed)| *agreed), &response.version);
+        LoggedIn { response, channel, payload_framing }
     }
 }

@@ -238,7 +238,7 @@ impl LoginReply {
 
     /// How messages look in the payload of work connections of the session with a client of this version.
     #[must_use]
-    pub fn payload(&self, client_version: &str) -> Framing {
+    pub fn payload_framing(&self, client_version: &str) -> Framing {
         payload_framing(self.negotiated.as_ref().map(|negotiated| negotiated.agreed), client_version)
     }
 

@@ -60,7 +60,7 @@ fn a_login_from_both_sides() {
         let Ok(Some(FirstMessage::Login { login, reply })) = first else { panic!("no login") };
         assert_eq!((login.user.as_str(), reply.wire()), ("alice", WireVersion::V2));
         assert_eq!(reply.check(), Ok(()));
-        assert_eq!(reply.payload("0.70.1"), Framing::V2BinaryUdp);
+        assert_eq!(reply.payload_framing("0.70.1"), Framing::V2BinaryUdp);
         let (answer, server_channel) = reply.accept("0.71.0", "r1", b"123").unwrap();
         to_client.extend_from_slice(&answer);
         let whole = to_client.len();
@@ -68,7 +68,7 @@ fn a_login_from_both_sides() {
         let (taken, done) = client.receive(&to_client).unwrap();
         let done = done.unwrap();
         assert_eq!((taken, done.response.run_id.as_str()), (whole, "r1"));
-        assert_eq!(done.payload, Framing::V2BinaryUdp);
+        assert_eq!(done.payload_framing, Framing::V2BinaryUdp);
         assert_eq!(done.channel.framing(), Framing::V2);
 
         let (Channel::V2 { send, receive }, Channel::V2 { send: back, receive: there }) =
@@ -242,9 +242,9 @@ fn the_form_of_datagrams() {
         let (mut client, to_server) = start(hello);
         let (mut to_client, first) = served(&to_server);
         let Ok(Some(FirstMessage::Login { reply, .. })) = first else { panic!("no login") };
-        assert_eq!(reply.payload(version), framing);
+        assert_eq!(reply.payload_framing(version), framing);
         to_client.extend(reply.accept(version, "r", b"").unwrap().0);
-        assert_eq!(client.receive(&to_client).unwrap().1.unwrap().payload, framing);
+        assert_eq!(client.receive(&to_client).unwrap().1.unwrap().payload_framing, framing);
     }
 }
 

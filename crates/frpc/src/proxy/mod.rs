@@ -49,7 +49,7 @@ pub(crate) struct Started {
     pub(crate) work: ServerStream,
     pub(crate) message: StartWorkConn,
     /// How messages look in its payload.
-    pub(crate) payload: Framing,
+    pub(crate) payload_framing: Framing,
 }
 
 /// A proxy that the server has accepted, ready for work connections.
@@ -67,8 +67,8 @@ impl Proxy {
     pub(crate) async fn serve(&self, started: Box<Started>) {
         match self {
             Self::Tcp(proxy) => proxy.serve(started).await,
-            Self::Udp(proxy) => Box::pin(proxy.serve(started.work, started.payload)).await,
-            Self::Sudp(proxy) => Box::pin(proxy.serve(started.work, started.payload)).await,
+            Self::Udp(proxy) => Box::pin(proxy.serve(started.work, started.payload_framing)).await,
+            Self::Sudp(proxy) => Box::pin(proxy.serve(started.work, started.payload_framing)).await,
         }
     }
 

@@ -39,7 +39,7 @@ pub(crate) struct Session {
     pub(crate) connection: Arc<Connection>,
     pub(crate) run_id: String,
     /// How datagrams look on their streams.
-    pub(crate) payload: Framing,
+    pub(crate) payload_framing: Framing,
     /// Ends the visitors.
     pub(crate) stop: CancellationToken,
 }

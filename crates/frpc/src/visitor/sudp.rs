@@ -41,7 +41,7 @@ impl Meter for Uncounted {
 impl SudpVisitor {
     /// Longer datagrams of users are cut to `packet_size`.
     pub(super) fn new(session: Arc<Session>, target: Target, socket: UdpSocket, packet_size: usize) -> Self {
-        let users = UserPort::new(socket, packet_size, Uncounted).with_framing(session.payload);
+        let users = UserPort::new(socket, packet_size, Uncounted).with_framing(session.payload_framing);
         Self { session, target, users }
     }
 

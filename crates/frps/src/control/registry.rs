@@ -25,7 +25,7 @@ pub(crate) struct Handle {
     pub(crate) identity: Identity,
     pub(crate) pool: Arc<WorkPool>,
     /// How messages look in the payload of its work and visitor connections.
-    pub(crate) payload: Framing,
+    pub(crate) payload_framing: Framing,
     /// What its control stream speaks.
     pub(crate) wire: WireVersion,
     /// Ends the control. A child of the server's own token.
@@ -275,7 +275,7 @@ mod tests {
             client: Client { user: user.to_owned(), client_id: client_id.to_owned() },
             identity: Identity::default(),
             pool: WorkPool::new(1, Duration::from_secs(1), outbound, Span::none()),
-            payload: Framing::V1,
+            payload_framing: Framing::V1,
             wire: WireVersion::V1,
             stop,
             finished: CancellationToken::new(),

@@ -301,7 +301,7 @@ impl Start<'_> {
         let proxy = Arc::new(Proxy {
             core: Arc::clone(self.core),
             payload: Payload::new(config.base()),
-            datagrams: self.control.payload,
+            datagrams: self.control.payload_framing,
             is_sudp: matches!(config, ProxyConfig::Sudp(_)),
             traffic,
             pool: Arc::clone(&self.control.pool),

@@ -32,7 +32,7 @@ pub(crate) async fn serve(
     connection: &Connection,
 ) {
     let Inbound { mut stream, peer, local } = inbound;
-    let (Admitted { proxy, layers }, payload) = match admit(core, &message, wire) {
+    let (Admitted { proxy, layers }, payload_framing) = match admit(core, &message, wire) {
         Ok(admitted) => admitted,
         Err(error) => {
             warn!("register visitor conn error: {error}");
@@ -45,7 +45,7 @@ pub(crate) async fn serve(
     let answer = NewVisitorConnResp { proxy_name: message.proxy_name, error: String::new() };
     let answer = answer.into();
     match timeout(ANSWER_TIMEOUT, write_message_in(&mut stream, wire.into(), &answer)).await {
-        Ok(Ok(())) => proxy.serve_visitor(layers.apply(stream), peer, local, payload),
+        Ok(Ok(())) => proxy.serve_visitor(layers.apply(stream), peer, local, payload_framing),
         Ok(Err(error)) => debug!("write NewVisitorConnResp: {error}"),
         Err(_) => debug!("write NewVisitorConnResp: i/o timeout"),
     }
@@ -64,9 +64,9 @@ fn admit(
         return Ok((core.visitors.admit(message, "")?, wire.into()));
     }
     let control = core.registry.running(&message.run_id)?;
-    let payload = match wire {
-        WireVersion::V2 if control.wire == wire => control.payload,
+    let payload_framing = match wire {
+        WireVersion::V2 if control.wire == wire => control.payload_framing,
         _ => wire.into(),
     };
-    Ok((core.visitors.admit(message, &control.client.user)?, payload))
+    Ok((core.visitors.admit(message, &control.client.user)?, payload_framing))
 }

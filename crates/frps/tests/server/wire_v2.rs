@@ -75,7 +75,7 @@ async fn a_session_serves_users_over_work_connections_of_either_version() {
     let frps = Frps::start().await;
     let (stream, done) = log_in(&frps, login(), hello()).await;
     let done = done.unwrap();
-    assert_eq!(done.payload, Framing::V2BinaryUdp);
+    assert_eq!(done.payload_framing, Framing::V2BinaryUdp);
     let (reader, writer) = session_channel(stream, &done.channel);
     let mut client = Client { addr: frps.addr, run_id: done.response.run_id, reader, writer };
     client.send(Ping::default()).await;
