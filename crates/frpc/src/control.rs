@@ -27,7 +27,7 @@ use frp_proto::wire::Framing;
 use frp_stream::message::{MessageReader, MessageWriter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, trace, warn};
 
@@ -51,6 +51,9 @@ const SPREAD_PAUSE: Duration = Duration::from_secs(1);
 /// How often a server is pinged that wants it although the configuration does not; upstream's default without
 /// multiplexing, a third of what such a server waits.
 const WANTED_PINGS: Duration = Duration::from_secs(30);
+/// How soon a ping is tried again for which there was no proof; the pause doubles from one failure to the next, up to the
+/// usual one. As upstream, where it is a little longer by chance.
+const PING_RETRY: Duration = Duration::from_secs(2);
 /// How often an overdue pong is looked for, as upstream.
 const PONG_CHECK: Duration = Duration::from_secs(1);
 
@@ -289,21 +292,29 @@ async fn heartbeat(session: Arc<Session>, outbound: mpsc::Sender<Message>) {
     }
 }
 
-/// Pings at once and then every `period`, until nobody takes the pings.
+/// Pings at once and then every `period`, until nobody takes the pings. One that cannot be proved is left out and tried
+/// again sooner: the server may not wait for the next.
 async fn ping(session: &Session, outbound: &mpsc::Sender<Message>, period: Duration) {
-    let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut retry = PING_RETRY;
     loop {
-        ticks.tick().await;
         debug!("send heartbeat to server");
         let mut message = Ping::default();
-        if let Err(error) = session.shared.auth.set_ping(&mut message).await {
-            warn!("error during ping authentication: {error}, skip sending ping message");
-            continue;
-        }
-        if outbound.send(message.into()).await.is_err() {
-            return;
-        }
+        let pause = match session.shared.auth.set_ping(&mut message).await {
+            Ok(()) => {
+                if outbound.send(message.into()).await.is_err() {
+                    return;
+                }
+                retry = PING_RETRY;
+                period
+            }
+            Err(error) => {
+                warn!("error during ping authentication: {error}, skip sending ping message");
+                let pause = retry.min(period);
+                retry = pause * 2;
+                pause
+            }
+        };
+        sleep(pause).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use frp_auth::token_source::TokenSource;
 use frp_auth::{ClientAuth, Scopes, Token};
 use frp_net::resolve::Resolver;
 use frp_proto::msg::{NewWorkConn, ReqWorkConn, StartWorkConn};
@@ -17,7 +18,10 @@ use crate::connector::MuxConnection;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn shared(options: ClientOptions) -> Arc<Shared> {
-    let auth = ClientAuth::token(Token::from("secret"), Scopes::default());
+    shared_with(ClientAuth::token(Token::from("secret"), Scopes::default()), options)
+}
+
+fn shared_with(auth: ClientAuth, options: ClientOptions) -> Arc<Shared> {
     Arc::new(Shared::new(options, auth, Arc::new(Resolver::system()), CancellationToken::new()))
 }
 
@@ -98,6 +102,34 @@ async fn a_server_that_wants_pings_gets_them_although_none_are_configured() {
     for number in 0..10 {
         assert_eq!(read_message(&mut far).await.unwrap(), Ping::default().into());
         assert_eq!(began.elapsed(), number * 30 * SECOND);
+    }
+    shared.shutdown.cancel();
+    running.join_next().await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_without_a_proof_is_tried_again_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    let source = TokenSource::File { path: path.clone() };
+    let scopes = Scopes { heart_beats: true, ..Scopes::default() };
+    let auth = ClientAuth::oidc_source(source, |_| {}, Token::from("secret"), scopes);
+    let options = ClientOptions { heartbeat_interval: Some(30 * SECOND), ..ClientOptions::default() };
+    let shared = shared_with(auth, options);
+    let mut drivers = JoinSet::new();
+    let (connection, _server) = mux(&mut drivers, CancellationToken::new());
+    let (near, mut far) = duplex(1024);
+    let mut running = JoinSet::new();
+    running.spawn(control(Stream::boxed(near), connection).run(Arc::clone(&shared)));
+    let began = Instant::now();
+    let ping: Message = Ping { privilege_key: "proof".into(), timestamp: 0 }.into();
+    // There is none at 0, 2 and 6 seconds, and after a success none at 44, 46, 50, 58 and 74.
+    for (proof_at, ping_at) in [(7, 14), (75, 104)] {
+        tokio::time::sleep_until(began + proof_at * SECOND).await;
+        std::fs::write(&path, "proof").unwrap();
+        assert_eq!(read_message(&mut far).await.unwrap(), ping);
+        assert_eq!(began.elapsed(), ping_at * SECOND);
+        std::fs::remove_file(&path).unwrap();
     }
     shared.shutdown.cancel();
     running.join_next().await.unwrap().unwrap();
