@@ -9,7 +9,7 @@ use frp_proto::msg::UdpAddr;
 use frp_proto::proxy_protocol;
 use frp_proto::wire::Framing;
 use frp_stream::layer::Layers;
-use frp_stream::udp::{Forwarder, ForwarderEnd, ForwarderOptions, HeaderFn};
+use frp_stream::udp::{Forwarder, ForwarderEnd, ForwarderOptions, HeaderFn, READ_TIMEOUT};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -43,9 +43,10 @@ pub(crate) struct UdpOptions {
 }
 
 impl UdpOptions {
-    /// Forwards the datagrams of one work connection until it ends, and says why it did.
-    pub(super) async fn forward(&self, work: ServerStream, framing: Framing) -> ForwarderEnd {
-        let local = self.local_service().await;
+    /// Forwards the datagrams of one work connection until it ends, and says why it did. `None` if there was no address
+    /// to forward them to before the other end gave the connection up, as it does after so long a silence.
+    pub(super) async fn forward(&self, work: ServerStream, framing: Framing) -> Option<ForwarderEnd> {
+        let local = timeout(READ_TIMEOUT, self.local_service()).await.ok()?;
         let options = ForwarderOptions {
             packet_size: self.packet_size,
             max_sessions: self.max_sessions,
@@ -57,10 +58,10 @@ impl UdpOptions {
         if report.too_long > 0 {
             warn!("{} replies were longer than a message and dropped", report.too_long);
         }
-        report.end
+        Some(report.end)
     }
 
-    /// Looks until there is an address: giving up would only make the server take another work connection.
+    /// Looks until there is an address: giving up at once would only make the server take another work connection.
     async fn local_service(&self) -> SocketAddr {
         let Self { local_ip, local_port, resolver, .. } = self;
         loop {
@@ -108,8 +109,9 @@ impl UdpProxy {
 
     async fn forward(&self, work: ServerStream, framing: Framing) {
         match self.options.forward(work, framing).await {
-            ForwarderEnd::Read(error) => warn!("read from workConn for udp error: {error}"),
-            ForwarderEnd::Write(error) => error!("udp work write error: {error}"),
+            None => debug!("gave up a work connection for which there is no local service"),
+            Some(ForwarderEnd::Read(error)) => warn!("read from workConn for udp error: {error}"),
+            Some(ForwarderEnd::Write(error)) => error!("udp work write error: {error}"),
         }
     }
 
