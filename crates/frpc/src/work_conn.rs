@@ -91,18 +91,19 @@ async fn start(request: &Request) -> Option<(ServerStream, StartWorkConn)> {
     Some((work, message))
 }
 
-/// Opens a connection and says whose it is. Every step has a deadline.
+/// Opens a connection and says whose it is. Every step has a deadline. The proof comes first: to have it may take longer
+/// than the server waits for the first message of a connection that is open.
 async fn announce(request: &Request) -> Option<ServerStream> {
-    let opened = match &request.on {
-        Some(session) => session.open().await,
-        None => request.connection.open().await,
-    };
-    let mut work = opened.inspect_err(|error| warn!("start new connection to server error: {error}")).ok()?;
     let mut message = NewWorkConn { run_id: request.run_id.clone(), ..NewWorkConn::default() };
     if let Err(error) = request.shared.auth.set_new_work_conn(&mut message).await {
         warn!("error during NewWorkConn authentication: {error}");
         return None;
     }
+    let opened = match &request.on {
+        Some(session) => session.open().await,
+        None => request.connection.open().await,
+    };
+    let mut work = opened.inspect_err(|error| warn!("start new connection to server error: {error}")).ok()?;
     let message = message.into();
     let written = write_first_message(&mut work.stream, request.shared.options.wire, &message);
     match timeout(ANNOUNCE_TIMEOUT, written).await {

@@ -192,6 +192,34 @@ async fn a_source_is_read_for_each_message() {
     frpc.stop().await;
 }
 
+#[tokio::test]
+async fn a_work_connection_is_opened_once_there_is_proof_for_it() {
+    let mut log = Log::capture();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    fs::write(&path, "first").unwrap();
+    let mut frps = Frps::start().await;
+    let frpc = Text::with_token(&frps)
+        .line("auth.method = \"oidc\"")
+        .line("auth.oidc.tokenSource.type = \"file\"")
+        .line(&format!("auth.oidc.tokenSource.file.path = \"{}\"", path.display()))
+        .line("auth.additionalScopes = [\"NewWorkConns\"]")
+        .start();
+    let mut control = frps.accept("0123456789abcdef").await;
+    fs::remove_file(&path).unwrap();
+    control.send(ReqWorkConn::default()).await;
+    let (path, system) = (path.display(), "no such file or directory");
+    log.line(&format!(
+        "WARN [0123456789abcdef] error during NewWorkConn authentication: couldn't acquire OIDC token for login: failed to \
+         read file {path}: open {path}: {system}"
+    ))
+    .await;
+    fs::write(folder.path().join("token"), "second").unwrap();
+    control.send(ReqWorkConn::default()).await;
+    assert_eq!(frps.work_conn().await.1.privilege_key, "second");
+    frpc.stop().await;
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_source_may_be_a_program() {
