@@ -102,18 +102,14 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(
-        options: ClientOptions,
-        auth: ClientAuth,
+        shared: Shared,
         connector: Connector,
-        resolver: Arc<Resolver>,
         specs: Vec<ProxySpec>,
         visitors: Vec<VisitorSpec>,
-        shutdown: CancellationToken,
     ) -> Self {
-        let shared = Arc::new(Shared::new(options, auth, resolver, shutdown));
         let specs = specs.into_iter().map(Arc::new).collect();
         let visitors = visitors.into_iter().map(Arc::new).collect();
-        Self { shared, connector: Arc::new(connector), specs, visitors }
+        Self { shared: Arc::new(shared), connector: Arc::new(connector), specs, visitors }
     }
 
     /// Runs until its shutdown is asked for.

@@ -11,9 +11,9 @@
 //! | [`setup`] | from the configuration to everything below |
 //! | `client` | log in, serve the session, log in again; owns everything |
 //! | `backoff` | when to try again |
-//! | `connector` | streams to the server: TCP, TLS, yamux |
+//! | `connector` | streams to the server, over each transport, and the only place that opens them |
 //! | `login` | one login attempt |
-//! | `control` | one session: reader, writer, message handler, heartbeat |
+//! | `control` | one session, and the table of its tasks |
 //! | `work_conn` | one work connection, from the server's request to its proxy |
 //! | `proxy` | the proxies of a session: phases, tcp (also stcp), udp, sudp |
 //! | `health` | health checks of local services |

@@ -27,7 +27,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::client::{Client, ClientOptions};
+use crate::client::{Client, ClientOptions, Shared};
 use crate::connector::{Connector, ConnectorOptions, WebSocketOptions};
 use crate::proxy::{Common, ProxySpec};
 use crate::visitor::{self, VisitorSpec};
@@ -112,7 +112,8 @@ impl Setup {
         let visited = visitor::Common { user: &common.user, relay, udp_packet_size };
         let visitors = self.visitors.iter().map(|config| VisitorSpec::new(config, &visited)).collect();
         let connector = Connector::new(connector_options(common, &resolver).await?, Arc::clone(&resolver));
-        Ok(Client::new(client_options(common), auth, connector, resolver, specs, visitors, shutdown))
+        let shared = Shared::new(client_options(common), auth, resolver, shutdown);
+        Ok(Client::new(shared, connector, specs, visitors))
     }
 }
 
@@ -276,5 +277,34 @@ fn tls_options(common: &ClientConfig) -> ClientTlsOptions {
         key_file: tls.key_file.clone(),
         trusted_ca_file: tls.trusted_ca_file.clone(),
         server_name: server_name.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use frp_config::load::Environment;
+
+    use super::*;
+
+    #[test]
+    fn without_multiplexing_pings_keep_a_websocket_alive() {
+        for protocol in ["websocket", "wss"] {
+            for (tcp_mux, ping) in [(true, None), (false, Some(websocket::PING_INTERVAL))] {
+                let mut config = ClientConfig::default();
+                config.transport.protocol = protocol.to_owned();
+                config.transport.tcp_mux = Some(tcp_mux);
+                config.complete(&Environment::default());
+                assert_eq!(websocket_options(&config).unwrap().request.ping, ping, "{protocol} {tcp_mux}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_websocket_within_tls_is_asked_for_by_the_name_of_tls() {
+        let mut config = ClientConfig::default();
+        config.transport.protocol = "wss".to_owned();
+        config.transport.tls.config.server_name = "a.test".to_owned();
+        config.complete(&Environment::default());
+        assert_eq!(websocket_options(&config).unwrap().request.host, "a.test");
     }
 }

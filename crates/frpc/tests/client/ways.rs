@@ -2,11 +2,12 @@
 
 use frp_net::tls::{ServerTls, ServerTlsOptions};
 use frp_net::websocket::PATH;
+use frp_stream::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::support::{Frpc, Frps, Text, serves};
+use crate::support::{Frpc, Frps, Text, serves, soon};
 
 #[tokio::test]
 async fn a_websocket_with_and_without_tls_within() {
@@ -30,22 +31,26 @@ async fn a_websocket_within_tls_on_a_path_of_our_own() {
     serves(frps, text).await;
 }
 
+/// The lines of the request for a websocket, but for its key.
+async fn asked(stream: &mut Stream) -> Vec<String> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        request.push(soon(stream.read_u8()).await.unwrap());
+    }
+    let request = String::from_utf8(request).unwrap();
+    let lines = request.split("\r\n").filter(|line| !line.starts_with("Sec-WebSocket-Key: "));
+    lines.map(str::to_owned).collect()
+}
+
 #[tokio::test]
 async fn what_the_server_is_asked() {
     let frps = Frps::start().await;
     let text = Text::with_token(&frps).line("transport.protocol = \"websocket\"");
     let frpc = text.start();
     let mut stream = frps.connection().await;
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
-        request.push(stream.read_u8().await.unwrap());
-    }
-    let request = String::from_utf8(request).unwrap();
-    let lines: Vec<&str> =
-        request.split("\r\n").filter(|line| !line.starts_with("Sec-WebSocket-Key: ")).collect();
     let address = frps.address();
     assert_eq!(
-        lines,
+        asked(&mut stream).await,
         [
             "GET /~!frp HTTP/1.1",
             &format!("Host: {address}"),
@@ -60,6 +65,20 @@ async fn what_the_server_is_asked() {
     stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await.unwrap();
     let error = frpc.end().await.unwrap_err();
     assert!(error.starts_with("login to the server failed: websocket: bad status 404."), "{error}");
+}
+
+#[tokio::test]
+async fn the_server_is_asked_for_the_configured_path_and_host() {
+    let frps = Frps::start().await;
+    let text = Text::with_token(&frps)
+        .line("transport.protocol = \"websocket\"")
+        .line("transport.websocketPath = \"/own\"")
+        .line("transport.websocketHost = \"a.test:8443\"");
+    let frpc = text.start();
+    let lines = asked(&mut frps.connection().await).await;
+    assert_eq!(lines[..2], ["GET /own HTTP/1.1", "Host: a.test:8443"]);
+    assert!(lines.contains(&"Origin: http://a.test:8443".to_owned()), "{lines:?}");
+    frpc.end().await.unwrap_err();
 }
 
 /// A proxy that takes any CONNECT request to where it wants, once per connection.
