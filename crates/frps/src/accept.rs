@@ -2,22 +2,17 @@
 //!
 //! The accept loop only starts a task per connection and waits for no byte of any peer. That task finds out what the
 //! connection is (TLS, websocket or plain), unwraps that, and hands it to [`crate::mux`] or straight to
-//! [`crate::first_message`]. Up to the connection's first message all of it shares one deadline, counted from accept;
-//! each stream of a mux session then has one of its own. Where a port for users is that of the clients as well, the first
-//! bytes also tell users from clients, and users have the deadlines of their own ports.
+//! [`crate::first_message`]. All of it, to the proof of who the client is, shares one deadline, counted from accept;
+//! only the streams that a mux session brings after its first message have one each. Where a port for users is that of
+//! the clients as well, the first bytes also tell users from clients, and users have the deadlines of their own ports.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use bytes::Bytes;
 use frp_net::address::canonical;
 use frp_net::listen::accept;
-use frp_net::session::Session;
 use frp_net::websocket::{self, HandshakeError};
-use frp_proto::limits::SNIFF_LEN;
-use frp_proto::sniff::{ConnectionStart, connection_start};
+use frp_proto::sniff::ConnectionStart;
 use frp_stream::Stream;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -27,12 +22,10 @@ use tracing::{trace, warn};
 
 use crate::core::Core;
 use crate::pending::Slot;
+use crate::sniff::{SniffError, Start, sniff};
+use crate::stranger::{Connection, FIRST_MESSAGE_TIMEOUT, Stranger};
 use crate::vhost::https::Routed;
 use crate::{first_message, mux, vhost};
-
-/// From accept to the end of the first message, with TLS and mux in between. Upstream `server/service.go`,
-/// `connReadTimeout`, which counts each of them anew.
-pub(crate) const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A stream from a client, and between which addresses it runs. Streams of one mux session share those of the
 /// session.
@@ -42,85 +35,13 @@ pub(crate) struct Inbound {
     pub(crate) local: SocketAddr,
 }
 
-/// A connection as far as it is known: shared by its streams.
-pub(crate) struct Connection {
-    slot: Slot,
-    /// Whether any stream has brought a whole first message.
-    spoken: AtomicBool,
-    /// Whether the client has said who it is.
-    known: AtomicBool,
-    session: Option<Session>,
-}
-
-impl Connection {
-    pub(crate) fn new(slot: Slot, session: Option<Session>) -> Arc<Self> {
-        Arc::new(Self { slot, spoken: AtomicBool::new(false), known: AtomicBool::new(false), session })
-    }
-
-    /// A whole message came: the deadline of the connection no longer applies.
-    pub(crate) fn spoke(&self) {
-        self.spoken.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn has_spoken(&self) -> bool {
-        self.spoken.load(Ordering::Relaxed)
-    }
-
-    /// The client has logged in or named a run id that is here: what bounds strangers no longer applies.
-    pub(crate) fn identified(&self) {
-        self.known.store(true, Ordering::Relaxed);
-        self.slot.identified();
-        if let Some(session) = &self.session {
-            session.identified();
-        }
-    }
-
-    pub(crate) fn is_identified(&self) -> bool {
-        self.known.load(Ordering::Relaxed)
-    }
-
-    /// Resolves when the connection has to make room for a newer one of its address.
-    pub(crate) async fn evicted(&self) {
-        self.slot.evicted().await;
-    }
-
-    /// Waits for what a client brings as proof to be checked, which may mean asking somebody else. No longer than until
-    /// the deadline of its first message, nor when it has to make room.
-    pub(crate) async fn proved<T, E: Into<ProofError>>(
-        &self,
-        deadline: Instant,
-        checked: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, ProofError> {
-        tokio::select! {
-            biased;
-            checked = timeout_at(deadline, checked) => match checked {
-                Ok(checked) => checked.map_err(Into::into),
-                Err(_) => Err(ProofError::Timeout),
-            },
-            () = self.evicted() => Err(ProofError::Evicted),
-        }
-    }
-}
-
-/// Why a client is not believed. The texts reach clients.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ProofError {
-    #[error(transparent)]
-    Auth(#[from] frp_auth::VerifyError),
-    #[error("i/o timeout")]
-    Timeout,
-    #[error("too many connections that have not logged in")]
-    Evicted,
-}
-
 /// Why a connection never got to its first message.
 #[derive(Debug, thiserror::Error)]
 enum PrepareError {
     #[error("non-TLS connection received on a TlsOnly server")]
     NotTls,
-    /// Closed without a byte, as port checks do.
-    #[error("EOF")]
-    Nothing,
+    #[error(transparent)]
+    Sniff(#[from] SniffError),
     #[error(transparent)]
     WebSocket(#[from] HandshakeError),
     #[error(transparent)]
@@ -196,7 +117,9 @@ fn refuse(core: &Core, peer: SocketAddr, error: Option<PrepareError>) {
         Some(error @ PrepareError::NotTls) => {
             warn!("checkAndEnableTLSServerConnWithTimeout error: {error}");
         }
-        Some(error @ PrepareError::Nothing) => trace!("failed to accept frp connection: {error}"),
+        Some(error @ PrepareError::Sniff(SniffError::Nothing)) => {
+            trace!("failed to accept frp connection: {error}")
+        }
         Some(error) => core.refusals.refused(peer, error),
         None => core.refusals.refused(peer, "i/o timeout"),
     }
@@ -207,8 +130,8 @@ async fn serve_client(core: Arc<Core>, inbound: Inbound, slot: Slot, deadline: I
     match core.settings.mux.clone() {
         Some(config) => mux::serve(core, inbound, slot, config, deadline).await,
         None => {
-            let connection = Connection::new(slot, None);
-            Box::pin(first_message::serve(core, inbound, connection, deadline)).await;
+            let stranger = Stranger { connection: Connection::new(slot, None), deadline };
+            Box::pin(first_message::serve(core, inbound, stranger)).await;
         }
     }
 }
@@ -216,10 +139,10 @@ async fn serve_client(core: Arc<Core>, inbound: Inbound, slot: Slot, deadline: I
 /// The task of a connection on a port for clients alone, which may begin with TLS and is no websocket.
 pub(crate) async fn client_connection(core: Arc<Core>, inbound: Inbound, slot: Slot) {
     let deadline = Instant::now() + FIRST_MESSAGE_TIMEOUT;
-    let Inbound { mut stream, peer, local } = inbound;
+    let Inbound { stream, peer, local } = inbound;
     let prepared = async {
-        let (start, bytes) = sniff(&mut stream, &core).await?;
-        secure(&core, stream.with_prefix(bytes), start).await
+        let (start, stream) = sniff(stream, None).await?;
+        secure(&core, stream, start).await
     };
     let prepared = tokio::select! {
         biased;
@@ -249,25 +172,22 @@ enum Prepared {
 
 /// Unwraps what the first bytes announce: TLS, a websocket, or one within the other, either way round.
 async fn prepare(core: &Core, tcp: TcpStream) -> Result<Prepared, PrepareError> {
-    let mut stream = Stream::from(tcp);
-    let (start, bytes) = sniff(&mut stream, core).await?;
-    let stream = stream.with_prefix(bytes);
+    let own = core.settings.websocket_path.as_deref();
+    let (start, stream) = sniff(tcp.into(), own).await?;
     match start {
         Start::Is(ConnectionStart::Tls) if core.settings.shares_https => Ok(Prepared::Https(stream)),
         Start::Is(ConnectionStart::Http) if core.settings.shares_http => Ok(Prepared::Http(stream)),
         Start::WebSocket => {
-            let mut stream = upgrade(core, stream).await?;
-            let (start, bytes) = sniff(&mut stream, core).await?;
-            let (stream, _) = secure(core, stream.with_prefix(bytes), start).await?;
+            let (start, stream) = sniff(upgrade(core, stream).await?, None).await?;
+            let (stream, _) = secure(core, stream, start).await?;
             Ok(Prepared::Frp(stream))
         }
         start => {
-            let (mut stream, is_tls) = secure(core, stream, start).await?;
+            let (stream, is_tls) = secure(core, stream, start).await?;
             if !is_tls {
                 return Ok(Prepared::Frp(stream));
             }
-            let (start, bytes) = sniff(&mut stream, core).await?;
-            let stream = stream.with_prefix(bytes);
+            let (start, stream) = sniff(stream, own).await?;
             Ok(Prepared::Frp(if start == Start::WebSocket { upgrade(core, stream).await? } else { stream }))
         }
     }
@@ -275,12 +195,12 @@ async fn prepare(core: &Core, tcp: TcpStream) -> Result<Prepared, PrepareError> 
 
 /// A websocket within TLS on a port where anything else within TLS is for https proxies.
 async fn within_tls(core: &Core, stream: Stream) -> Result<Prepared, PrepareError> {
-    let mut stream = core.tls.accept(stream).await?;
-    let (start, bytes) = sniff(&mut stream, core).await?;
+    let stream = core.tls.accept(stream).await?;
+    let (start, stream) = sniff(stream, core.settings.websocket_path.as_deref()).await?;
     if start != Start::WebSocket {
         return Err(HandshakeError::NotWebSocket.into());
     }
-    Ok(Prepared::Frp(upgrade(core, stream.with_prefix(bytes)).await?))
+    Ok(Prepared::Frp(upgrade(core, stream).await?))
 }
 
 /// The handshake of a websocket. Below a session, that keeps the connection alive.
@@ -309,78 +229,4 @@ async fn secure(core: &Core, stream: Stream, start: Start) -> Result<(Stream, bo
 async fn without_marker(mut stream: Stream) -> Result<Stream, PrepareError> {
     stream.read_u8().await?;
     Ok(stream)
-}
-
-/// What a connection is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Start {
-    /// A request for a path on which a websocket may be opened.
-    WebSocket,
-    /// Anything else.
-    Is(ConnectionStart),
-}
-
-/// Reads until the first bytes tell what the connection is; ten always do, but where another path has to be looked
-/// for.
-async fn sniff(stream: &mut Stream, core: &Core) -> Result<(Start, Bytes), PrepareError> {
-    let own = core.settings.websocket_path.as_deref();
-    let wanted = own.map_or(SNIFF_LEN, |own| SNIFF_LEN.max(METHOD.len() + own.len() + 1));
-    // What comes behind is read in the same turn, and given back with the rest.
-    let mut bytes = Vec::with_capacity(READ_AHEAD.max(wanted));
-    loop {
-        let room = bytes.capacity().saturating_sub(bytes.len()) as u64;
-        if (&mut *stream).take(room).read_buf(&mut bytes).await? == 0 {
-            return Err(if bytes.is_empty() {
-                PrepareError::Nothing
-            } else {
-                std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "EOF").into()
-            });
-        }
-        match own.map_or(Some(false), |own| asks_for(&bytes, own)) {
-            Some(true) => return Ok((Start::WebSocket, bytes.into())),
-            Some(false) => match connection_start(&bytes) {
-                Some(ConnectionStart::WebSocket) => return Ok((Start::WebSocket, bytes.into())),
-                Some(start) => return Ok((Start::Is(start), bytes.into())),
-                None => {}
-            },
-            None => {}
-        }
-    }
-}
-
-/// A first message of a work connection is shorter.
-const READ_AHEAD: usize = 256;
-const METHOD: &[u8] = b"GET ";
-
-/// Whether a request is for this path, as far as its bytes tell.
-fn asks_for(bytes: &[u8], path: &str) -> Option<bool> {
-    let mut bytes = bytes.iter();
-    for expected in METHOD.iter().chain(path.as_bytes()) {
-        if bytes.next()? != expected {
-            return Some(false);
-        }
-    }
-    Some(matches!(bytes.next()?, b' ' | b'?'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_of_our_own_is_told_as_early_as_possible() {
-        for (bytes, expected) in [
-            ("", None),
-            ("G", None),
-            ("P", Some(false)),
-            ("GET /", None),
-            ("GET /own", None),
-            ("GET /own ", Some(true)),
-            ("GET /own?a", Some(true)),
-            ("GET /owner", Some(false)),
-            ("GET /x", Some(false)),
-        ] {
-            assert_eq!(asks_for(bytes.as_bytes(), "/own"), expected, "{bytes}");
-        }
-    }
 }

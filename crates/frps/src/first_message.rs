@@ -10,13 +10,14 @@ use frp_proto::wire::WireVersion;
 use frp_stream::Stream;
 use frp_stream::message::write_message_in;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{timeout, timeout_at};
 use tracing::{debug, warn};
 
-use crate::accept::{Connection, Inbound};
+use crate::accept::Inbound;
 use crate::control::{Handle, WorkConn};
 use crate::core::Core;
-use crate::{login, visitor};
+use crate::stranger::Stranger;
+use crate::{farewell, login, visitor};
 
 /// How long an answer to a first message may take to be written. Upstream `server/service.go`, `connWriteTimeout`.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,35 +34,43 @@ enum ReadError {
 }
 
 /// The task of one stream until it belongs to somebody.
-pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, connection: Arc<Connection>, deadline: Instant) {
+pub(crate) async fn serve(core: Arc<Core>, inbound: Inbound, stranger: Stranger) {
     let Inbound { mut stream, peer, local } = inbound;
     let first = tokio::select! {
         biased;
         () = core.stop.cancelled() => return,
-        () = connection.evicted() => return,
-        first = timeout_at(deadline, Box::pin(read(&mut stream))) => first,
+        () = stranger.connection.evicted() => return,
+        first = timeout_at(stranger.deadline, Box::pin(read(&mut stream))) => first,
     };
     let first = match first {
         Ok(Ok(first)) => first,
         Ok(Err(ReadError::Accept(AcceptError::Unexpected(_)))) => {
-            connection.spoke();
+            stranger.connection.spoke();
             return warn!("error message type for the new connection [{peer}]");
         }
-        Ok(Err(error)) => return core.refusals.refused(peer, error),
+        Ok(Err(error)) => {
+            let is_told = matches!(error, ReadError::Accept(AcceptError::Hello(_)));
+            core.refusals.refused(peer, error);
+            if is_told {
+                // Behind its hello the client has sent its login already, and waits for ours.
+                core.stop.run_until_cancelled(Box::pin(farewell::say(stream, &[]))).await;
+            }
+            return;
+        }
         Err(_) => return core.refusals.refused(peer, "i/o timeout"),
     };
-    connection.spoke();
+    stranger.connection.spoke();
     let inbound = Inbound { stream, peer, local };
     let answered = async {
         match first {
             FirstMessage::Login { login, reply } => {
-                login::serve(Arc::clone(&core), inbound, *login, reply, &connection, deadline).await;
+                login::serve(Arc::clone(&core), inbound, *login, reply, &stranger).await;
             }
             FirstMessage::WorkConn { message, wire } => {
-                work_conn(&core, inbound, &message, wire, &connection, deadline).await;
+                work_conn(&core, inbound, &message, wire, &stranger).await;
             }
             FirstMessage::VisitorConn { message, wire } => {
-                visitor::serve(&core, inbound, message, wire, &connection).await;
+                visitor::serve(&core, inbound, message, wire, &stranger).await;
             }
             other => debug!("a first message that nobody handles: {other:?}"),
         }
@@ -109,42 +118,33 @@ async fn work_conn(
     inbound: Inbound,
     message: &NewWorkConn,
     wire: WireVersion,
-    connection: &Connection,
-    deadline: Instant,
+    stranger: &Stranger,
 ) {
     let Inbound { stream, peer, local } = inbound;
     let conn = WorkConn { stream, wire, peer, local };
-    let (error, conn) = match admit(core, message, connection, deadline).await {
+    let (error, conn) = match admit(core, message, stranger).await {
         Err(error) => (error, Box::new(conn)),
-        Ok(control) => {
-            connection.identified();
-            match core.registry.put_work_conn(&control, conn) {
-                Ok(()) => return control.span.in_scope(|| debug!("new work connection registered")),
-                Err((error, conn)) => {
-                    control.span.in_scope(|| debug!("{error}"));
-                    (error.to_string(), conn)
-                }
+        Ok(control) => match core.registry.put_work_conn(&control, conn) {
+            Ok(()) => return control.span.in_scope(|| debug!("new work connection registered")),
+            Err((error, conn)) => {
+                control.span.in_scope(|| debug!("{error}"));
+                (error.to_string(), conn)
             }
-        }
+        },
     };
     let error = core.told("invalid NewWorkConn", &error);
     refuse(conn.stream, wire, StartWorkConn { error, ..StartWorkConn::default() }).await;
 }
 
 /// The running control that a work connection may join.
-async fn admit(
-    core: &Core,
-    message: &NewWorkConn,
-    connection: &Connection,
-    deadline: Instant,
-) -> Result<Arc<Handle>, String> {
+async fn admit(core: &Core, message: &NewWorkConn, stranger: &Stranger) -> Result<Arc<Handle>, String> {
     let run_id = &message.run_id;
     let control = core.registry.running(run_id).map_err(|error| {
         warn!("{error}");
         error.to_string()
     })?;
     let verified = core.auth.verify_new_work_conn(message, &control.identity);
-    if let Err(error) = connection.proved(deadline, verified).await {
+    if let Err(error) = stranger.proves(verified).await {
         warn!("invalid NewWorkConn with run id [{run_id}]");
         return Err(error.to_string());
     }
@@ -166,28 +166,32 @@ pub(crate) async fn refuse(mut stream: Stream, wire: WireVersion, answer: impl I
 #[cfg(test)]
 mod tests {
     use frp_auth::Identity;
+    use frp_proto::crypto::Algorithm;
+    use frp_proto::exchange::client::ClientLogin;
+    use frp_proto::hello::{Bootstrap, ClientHello};
     use frp_proto::msg::{Login, NewVisitorConn};
     use frp_proto::wire::Framing;
     use frp_stream::message::write_message;
     use tokio::io::DuplexStream;
     use tokio::task::JoinSet;
+    use tokio::time::Instant;
     use tokio_util::sync::CancellationToken;
     use tracing::Span;
 
     use super::*;
     use crate::control::{Client, Outbound, WorkPool};
     use crate::ids::RunId;
+    use crate::stranger::{Connection, FIRST_MESSAGE_TIMEOUT};
 
-    /// Serves a connection that brings `message`, and may be written `room` bytes that nobody reads.
-    async fn serving(core: &Arc<Core>, message: Message, room: usize) -> (JoinSet<()>, DuplexStream) {
-        let (mut ours, theirs) = tokio::io::duplex(room);
+    /// Serves a connection that may be written `room` bytes that nobody reads.
+    fn serving(core: &Arc<Core>, room: usize) -> (JoinSet<()>, DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(room);
         let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
         let inbound = Inbound { stream: Stream::boxed(theirs), peer: nowhere, local: nowhere };
         let connection = Connection::new(core.pending.admit(nowhere.ip()), None);
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let stranger = Stranger { connection, deadline: Instant::now() + FIRST_MESSAGE_TIMEOUT };
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(Arc::clone(core), inbound, connection, deadline));
-        write_message(&mut ours, &message).await.unwrap();
+        tasks.spawn(serve(Arc::clone(core), inbound, stranger));
         (tasks, ours)
     }
 
@@ -217,7 +221,8 @@ mod tests {
             timestamp: 1,
             ..Login::default()
         };
-        let (mut tasks, mut client) = serving(&core, login.into(), 1 << 16).await;
+        let (mut tasks, mut client) = serving(&core, 1 << 16);
+        write_message(&mut client, &login.into()).await.unwrap();
         // Told to go by the login, which waits until it has gone.
         predecessor.handle().stop.cancelled().await;
         assert!(timeout(Duration::from_secs(1), tasks.join_next()).await.is_err());
@@ -237,12 +242,33 @@ mod tests {
         let visitor_conn = Message::from(NewVisitorConn::default());
         for message in [login, work_conn, visitor_conn] {
             let core = Core::for_tests();
-            let (mut tasks, _client) = serving(&core, message, 1).await;
+            let (mut tasks, mut client) = serving(&core, 1);
+            write_message(&mut client, &message).await.unwrap();
             let start = Instant::now();
             assert!(timeout(Duration::from_secs(1), tasks.join_next()).await.is_err());
             core.stop.cancel();
             tasks.join_next().await.unwrap().unwrap();
             assert_eq!(start.elapsed(), Duration::from_secs(1));
         }
+    }
+
+    /// Closing a connection with unread bytes resets it, and the reset may destroy our hello, which says why.
+    #[tokio::test(start_paused = true)]
+    async fn a_login_behind_a_hello_that_agrees_on_nothing_is_read() {
+        let core = Core::for_tests();
+        let (mut tasks, mut client) = serving(&core, 1 << 16);
+        let mut hello = ClientHello::new(Bootstrap::default(), Algorithm::ALL, [1; 32]);
+        hello.capabilities.crypto.algorithms.clear();
+        let (mut login, bytes) = ClientLogin::start_v2(Login::default(), b"secret", hello).unwrap();
+        let (last, before) = bytes.split_last().unwrap();
+        client.write_all(before).await.unwrap();
+        let mut answer = [0; 512];
+        let length = client.read(&mut answer).await.unwrap();
+        let refused = login.receive(&answer[..length]).unwrap_err();
+        assert_eq!(refused.to_string(), "no supported crypto algorithm");
+        client.write_all(&[*last]).await.unwrap();
+        assert_eq!(client.read(&mut answer).await.unwrap(), 0);
+        drop(client);
+        tasks.join_next().await.unwrap().unwrap();
     }
 }

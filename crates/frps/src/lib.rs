@@ -8,17 +8,19 @@
 //! - [`run()`]: what the program does from its first log line on
 //! - [`Server`] (`server`): binds everything, then runs; `core`: what all tasks share; `settings`: the
 //!   configuration in the types needed here
-//! - `accept`: a connection on `bindPort`, up to its streams; `kcp`, `quic`: the same on `kcpBindPort` and
-//!   `quicBindPort`; `mux`: many streams in one connection; `pending`: the
-//!   cap on connections that have not said who they are; `refusals`: those that never do
-//! - `first_message`: the three kinds of streams, work and visitor connections; `login`: the third
+//! - `accept`: a connection on `bindPort`, up to its streams, and `sniff`: what it is; `kcp`, `quic`: the same on
+//!   `kcpBindPort` and `quicBindPort`; `mux`: many streams in one connection
+//! - `stranger`: what bounds a client that has not said who it is; `pending`: how many of them there may be;
+//!   `refusals`: those that never say it; `farewell`: a last answer to them
+//! - `first_message`: the three kinds of streams, and work connections; `login`: controls
 //! - `control`: a client's session; in it `registry` (which clients there are), `work_pool` (work connections and
 //!   the users that wait for one), `heartbeat`, `outbound`
 //! - `proxy`: what a client asked for; a file per type, and `table`, the names of all proxies; `group`: several
 //!   proxies behind one port; `ports`: which ports may be had
 //! - `vhost`: proxies that share a port, told apart by domain
 //! - `visitor`: who reaches a proxy by a secret
-//! - `user_conn`: the life of one user connection; `traffic`: what it is counted in
+//! - `user_conn`: the life of one user connection; `sudp_bridge`: that of a visitor whose datagrams have to be
+//!   translated; `traffic`: what it is counted in
 //!
 //! # Who owns which task
 //!
@@ -32,6 +34,7 @@
 mod accept;
 mod control;
 mod core;
+mod farewell;
 mod first_message;
 #[cfg(test)]
 mod footprint;
@@ -48,6 +51,8 @@ mod refusals;
 mod run;
 mod server;
 mod settings;
+mod sniff;
+mod stranger;
 mod sudp_bridge;
 mod traffic;
 mod user_conn;

@@ -8,18 +8,19 @@ use frp_proto::msg::Login;
 use frp_stream::message::session_channel;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, error_span, info, warn};
 
 use crate::COMPATIBLE_VERSION;
-use crate::accept::{Connection, Inbound, ProofError};
+use crate::accept::Inbound;
 use crate::control::{
     Channel, Client, Control, Handle, Outbound, Queued, Registration, RegistryError, WorkPool,
 };
 use crate::core::Core;
 use crate::first_message::ANSWER_TIMEOUT;
 use crate::ids::RunId;
+use crate::stranger::{ProofError, Stranger};
 
 /// Why a login is refused. The texts reach clients.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,15 @@ enum LoginError {
     /// The answer would be longer than a message may be: the client brought an enormous run id.
     #[error("unexpected error when creating new controller")]
     Answer,
+}
+
+/// A login, and what its answer depends on.
+struct Attempt<'a> {
+    login: &'a Login,
+    run_id: RunId,
+    /// Gives lines the run id.
+    span: Span,
+    reply: LoginReply,
 }
 
 /// A login that was accepted and not yet answered.
@@ -52,15 +62,14 @@ pub(crate) async fn serve(
     inbound: Inbound,
     login: Login,
     reply: LoginReply,
-    connection: &Connection,
-    deadline: Instant,
+    stranger: &Stranger,
 ) {
     let run_id = RunId::from_login(&login.run_id);
     let span = error_span!("control", run_id = %run_id);
     log_login(&span, &inbound, &login);
     let mut stream = inbound.stream;
-    let accepted = accept(&core, &login, run_id, span.clone(), reply.clone(), connection, deadline).await;
-    let accepted = match accepted {
+    let attempt = Attempt { login: &login, run_id, span: span.clone(), reply: reply.clone() };
+    let accepted = match accept(&core, attempt, stranger).await {
         Ok(accepted) => accepted,
         Err(error) => {
             warn!("register control error: {error}");
@@ -89,18 +98,10 @@ fn log_login(span: &Span, inbound: &Inbound, login: &Login) {
 }
 
 /// Checks the login and makes it the current one of its run id; waits until the one before has gone.
-async fn accept(
-    core: &Arc<Core>,
-    login: &Login,
-    run_id: RunId,
-    span: Span,
-    reply: LoginReply,
-    connection: &Connection,
-    deadline: Instant,
-) -> Result<Accepted, LoginError> {
+async fn accept(core: &Arc<Core>, attempt: Attempt<'_>, stranger: &Stranger) -> Result<Accepted, LoginError> {
+    let Attempt { login, run_id, span, reply } = attempt;
     reply.check()?;
-    let identity = connection.proved(deadline, core.auth.verify_login(login)).await?;
-    connection.identified();
+    let identity = stranger.proves(core.auth.verify_login(login)).await?;
     let secret = core.auth.encryption_secret().as_bytes();
     let (wire, payload_framing) = (reply.wire(), reply.payload_framing(&login.version));
     let (answer, channel) =

@@ -11,11 +11,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::accept::{Connection, FIRST_MESSAGE_TIMEOUT, Inbound};
+use crate::accept::Inbound;
 use crate::core::Core;
 use crate::first_message;
 use crate::pending::Slot;
 use crate::settings::STREAMS_BEFORE_LOGIN;
+use crate::stranger::{Connection, FIRST_MESSAGE_TIMEOUT, Stranger};
 
 /// How long the last bytes of a session may take when we end it.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(300);
@@ -44,9 +45,9 @@ pub(crate) fn serve(
 }
 
 /// Serves the streams of a session until it ends, the server stops, or the client does not say who it is: by
-/// `deadline` a stream must have brought a first message, and while none has identified the client, another stream
-/// must follow within [`FIRST_MESSAGE_TIMEOUT`] of the last. Closes the session. The tasks of the streams belong to the
-/// server.
+/// `deadline` a stream must have brought a first message and its proof, and while none has identified the client, another
+/// stream must follow within [`FIRST_MESSAGE_TIMEOUT`] of the last. Closes the session. The tasks of the streams belong
+/// to the server.
 pub(crate) async fn serve_session(
     core: Arc<Core>,
     session: Session,
@@ -92,8 +93,10 @@ pub(crate) async fn serve_session(
                 streams += 1;
                 let inbound = Inbound { stream, peer, local };
                 quiet_until = Instant::now() + FIRST_MESSAGE_TIMEOUT;
-                let stream =
-                    first_message::serve(Arc::clone(&core), inbound, Arc::clone(&connection), quiet_until);
+                // Those that come before anything was said share the deadline of the connection.
+                let until = if connection.has_spoken() { quiet_until } else { deadline.min(quiet_until) };
+                let stranger = Stranger { connection: Arc::clone(&connection), deadline: until };
+                let stream = first_message::serve(Arc::clone(&core), inbound, stranger);
                 core.tasks.spawn(serving.track_future(stream));
             }
         }

@@ -22,12 +22,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::accept::FIRST_MESSAGE_TIMEOUT;
 use crate::core::Core;
 use crate::mux;
 use crate::pending::{Pending, Slot};
 use crate::server::BindError;
 use crate::settings::{STREAMS_BEFORE_LOGIN, Settings};
+use crate::stranger::FIRST_MESSAGE_TIMEOUT;
 
 /// Handshakes under way with clients that have not proved their address.
 const UNPROVEN: usize = 128;

@@ -58,9 +58,10 @@ pub enum BindError {
     /// The address for clients over QUIC cannot be had.
     #[error("listen on quic udp address {address} error: {error}")]
     Quic {
-        /// It.
+        /// The address.
         address: String,
-        /// Why.
+        /// Why not.
+        #[source]
         error: std::io::Error,
     },
     /// The address for users of http proxies cannot be had.

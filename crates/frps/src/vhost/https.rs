@@ -15,8 +15,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{PEEK_TIMEOUT, Query, accept_users, farewell, lead};
+use super::{PEEK_TIMEOUT, Query, accept_users, lead};
 use crate::core::Core;
+use crate::farewell;
 use crate::proxy::Proxy;
 
 /// Room for a hello; those with a post-quantum key share take 1,500 to 1,900 bytes.

@@ -6,10 +6,8 @@
 //! - `http`: users told apart by their requests, whose heads are written anew on the way
 //! - `https`: users told apart by the server name of their TLS hello; `tcpmux`: by the CONNECT request that they send
 //! - `not_found`: what a user is told that asks for a domain of nobody
-//! - `farewell`: an answer after which the connection is closed
 
 pub(crate) mod domains;
-mod farewell;
 pub(crate) mod http;
 pub(crate) mod https;
 pub(crate) mod not_found;

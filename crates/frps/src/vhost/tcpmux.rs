@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::domains::canonical_host;
-use super::{HostTerms, PEEK_TIMEOUT, Query, accept_users, farewell, lead, not_found};
+use super::{HostTerms, PEEK_TIMEOUT, Query, accept_users, lead, not_found};
 use crate::core::Core;
+use crate::farewell;
 use crate::proxy::Proxy;
 
 const CONNECTED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";

@@ -9,10 +9,11 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::table::{Admitted, Refusal};
-use crate::accept::{Connection, Inbound};
+use crate::accept::Inbound;
 use crate::control::LookupError;
 use crate::core::Core;
 use crate::first_message::{ANSWER_TIMEOUT, refuse};
+use crate::stranger::Stranger;
 
 /// Why a visitor gets nowhere. The texts reach clients.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +30,7 @@ pub(crate) async fn serve(
     inbound: Inbound,
     message: NewVisitorConn,
     wire: WireVersion,
-    connection: &Connection,
+    stranger: &Stranger,
 ) {
     let Inbound { mut stream, peer, local } = inbound;
     let (Admitted { proxy, layers }, payload_framing) = match admit(core, &message, wire) {
@@ -41,7 +42,7 @@ pub(crate) async fn serve(
             return refuse(stream, wire, answer).await;
         }
     };
-    connection.identified();
+    stranger.connection.identified();
     let answer = NewVisitorConnResp { proxy_name: message.proxy_name, error: String::new() };
     let answer = answer.into();
     match timeout(ANSWER_TIMEOUT, write_message_in(&mut stream, wire.into(), &answer)).await {

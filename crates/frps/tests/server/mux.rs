@@ -22,7 +22,7 @@ async fn server() -> Frps {
 }
 
 /// A session over a connection; its driver stops with the set.
-fn session(stream: Stream) -> (Session, JoinSet<()>) {
+pub(crate) fn session(stream: Stream) -> (Session, JoinSet<()>) {
     let (session, driver) = Session::client(stream, Config::default());
     let mut driving = JoinSet::new();
     driving.spawn(async {

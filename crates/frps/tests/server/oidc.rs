@@ -1,11 +1,16 @@
 //! Method `oidc`.
 
+use std::time::Duration;
+
 use frp_config::ServerConfig;
 use frp_proto::msg::{Login, Message, NewWorkConn, Ping};
-use frp_stream::message::write_message;
+use frp_stream::Stream;
+use frp_stream::message::{read_message, write_message};
 use frp_test_support::issuer::{Fault, Issuer, KEYS, Key};
 use frps::Server;
+use tokio::time::{Instant, sleep};
 
+use crate::mux::session;
 use crate::support::*;
 
 async fn server(issuer: &Issuer, configure: impl FnOnce(&mut ServerConfig)) -> Frps {
@@ -143,4 +148,32 @@ async fn a_silent_issuer_does_not_hold_the_end_up() {
     frps.stop().await;
     assert!(closed(&mut pending).await);
     client.ended().await;
+}
+
+/// Whether a login is a connection's first message or that of a stream, whenever that was opened.
+#[tokio::test]
+async fn a_login_is_proved_by_the_deadline_of_its_connection() {
+    for tcp_mux in [false, true] {
+        let issuer = Issuer::start().await.unwrap();
+        let frps = server(&issuer, |config| config.transport.tcp_mux = Some(tcp_mux)).await;
+        issuer.settings().faults.insert(KEYS, Fault::Silence);
+        let stranger = Key::generate("new", "ES256").unwrap().sign(&issuer.claims("s")).unwrap();
+        let connection = frps.connect().await;
+        // Nothing happens from here on but on this thread and by timers, so the paused clock runs from one to the next.
+        tokio::time::pause();
+        let accepted = Instant::now();
+        let (mux, mut direct) = match tcp_mux {
+            true => (Some(session(connection)), None),
+            false => (None, Some(connection)),
+        };
+        sleep(Duration::from_secs(6)).await;
+        if let Some((session, _)) = &mux {
+            direct = Some(Stream::boxed(session.open().await.unwrap()));
+        }
+        let mut stream = direct.unwrap();
+        write_message(&mut stream, &login_with(&stranger).into()).await.unwrap();
+        let Message::LoginResp(answer) = read_message(&mut stream).await.unwrap() else { panic!() };
+        assert_eq!((answer.error.as_str(), accepted.elapsed().as_secs()), ("i/o timeout", 10), "{tcp_mux}");
+        tokio::time::resume();
+    }
 }
