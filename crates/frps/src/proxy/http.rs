@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use frp_config::proxy::HttpProxy;
+use frp_proto::limits::MAX_MESSAGE;
 use tracing::info;
 
 use super::{Running, StartError};
@@ -16,8 +17,14 @@ pub(super) fn listen(running: &mut Running, config: &HttpProxy) -> Result<String
     let everywhere = [String::new()];
     let locations = if config.locations.is_empty() { &everywhere[..] } else { &config.locations };
     let policy = Arc::new(Policy::new(config));
+    let names = domains::of_proxy(&config.domain, &core.settings.config.sub_domain_host);
+    // A message has room for thousands of each, and so for millions of routes.
+    let length: usize = names.iter().map(|name| name.len() + 1).sum();
+    if length * locations.len() > MAX_MESSAGE {
+        return Err(StartError::TooManyRoutes(names.len() * locations.len()));
+    }
     let mut addresses = Vec::new();
-    for domain in domains::of_proxy(&config.domain, &core.settings.config.sub_domain_host) {
+    for domain in names {
         for location in locations {
             let route = Route { domain: domain.clone(), location: location.clone(), user: user.clone() };
             let terms = SiteTerms { route, policy: Arc::clone(&policy) };

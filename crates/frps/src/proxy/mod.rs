@@ -1,9 +1,14 @@
 //! Proxies: what a client asked for by `NewProxy`, and what serves it.
 //!
-//! One file per type. [`Start::start`] is the one list of them.
+//! - [`Proxy`]: what a user connection needs of it; lives as long as the last of them
+//! - `start`: from the message to what is served, and the one list of types, which have a file each
+//! - `running`: what is served, until it is closed
+//! - `table`: the names of all proxies
 
 mod http;
 mod https;
+mod running;
+mod start;
 mod stcp;
 mod sudp;
 mod table;
@@ -11,68 +16,32 @@ mod tcp;
 mod tcpmux;
 mod udp;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use frp_config::{ProxyBase, ProxyConfig, ProxyType};
-use frp_proto::msg::{NewProxy, StartWorkConn};
+use frp_config::ProxyBase;
+use frp_proto::msg::StartWorkConn;
 use frp_proto::wire::Framing;
 use frp_stream::Stream;
 use frp_stream::layer::{Layers, LimitSide};
 use frp_stream::limit::RateLimiter;
 use frp_stream::message::write_message_and;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span, debug, error, error_span, info, warn};
+use tracing::{Instrument, Span, debug, error, info, warn};
 
+pub(crate) use self::running::Running;
+pub(crate) use self::start::{Start, StartError};
 pub(crate) use self::table::Table;
-use self::table::{Entry, NameTaken};
-use crate::control::{Handle, TakeError, WorkConn, WorkPool};
+use crate::control::{TakeError, WorkConn, WorkPool};
 use crate::core::Core;
-use crate::group::{GroupError, Membership};
 use crate::ids::ProxyName;
-use crate::ports::PortError;
 use crate::traffic::Traffic;
 use crate::user_conn::{self, UserConn};
-use crate::vhost::http::SitePlace;
-use crate::vhost::{HostError, HostPlace};
-use crate::visitor::{Door, Repeated, Terms};
 
 /// How long a work connection may take to take its first message.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Why a proxy was not started. The texts reach clients.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
-    /// The message is not acceptable; the text is that of the configuration's own checks.
-    #[error("{0}")]
-    Invalid(String),
-    /// The words of [`frp_config::unbuilt`].
-    #[error("proxy type [{0}] is not supported yet by this version")]
-    NotBuilt(ProxyType),
-    #[error("exceed the max_ports_per_client")]
-    TooManyPorts,
-    #[error(transparent)]
-    NameTaken(#[from] NameTaken),
-    #[error(transparent)]
-    Port(#[from] PortError),
-    #[error("acquire port {wanted} error: {error}")]
-    UdpPort { wanted: i64, error: PortError },
-    #[error(transparent)]
-    Group(#[from] GroupError),
-    #[error(transparent)]
-    Visited(#[from] Repeated),
-    #[error(transparent)]
-    Host(#[from] HostError),
-    #[error("unknown multiplexer [{0}]")]
-    UnknownMultiplexer(String),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
 
 /// What a user connection needs of its proxy. Outlives the proxy in the connections that are still open.
 pub(crate) struct Proxy {
@@ -217,142 +186,6 @@ impl Proxy {
     }
 }
 
-/// A proxy that is served. Dropping it ends it; [`Running::close`] also waits until its port is free.
-pub(crate) struct Running {
-    proxy: Arc<Proxy>,
-    /// Ends the tasks below. A child of the control's token.
-    stop: CancellationToken,
-    /// Accept loop, or the tasks of a udp proxy. Users are not among them.
-    tasks: JoinSet<()>,
-    /// Place in a group, which accepts for its members.
-    membership: Option<Membership>,
-    /// Where visitors come in.
-    door: Option<Door>,
-    /// Its domains on a shared port.
-    hosts: Vec<HostPlace>,
-    /// Its routes on the shared port of http.
-    sites: Vec<SitePlace>,
-    ports: i64,
-    /// Frees the name after everything else is gone.
-    _entry: Entry,
-}
-
-impl Running {
-    /// Ports that count against `maxPortsPerClient`.
-    pub(crate) fn ports(&self) -> i64 {
-        self.ports
-    }
-
-    pub(crate) async fn close(mut self) {
-        let span = self.proxy.span.clone();
-        async {
-            info!("proxy closing");
-            self.stop.cancel();
-            while self.tasks.join_next().await.is_some() {}
-            self.sites.clear();
-            for host in self.hosts.drain(..) {
-                let closed = host.closed();
-                drop(host);
-                warn!("listener is closed: {closed}");
-            }
-            if let Some(membership) = self.membership.take() {
-                membership.leave().await;
-                warn!("listener is closed: group listener closed");
-            }
-            if self.door.take().is_some() {
-                warn!("listener is closed: listener closed");
-            }
-        }
-        .instrument(span)
-        .await;
-    }
-}
-
-/// What starting a proxy takes.
-pub(crate) struct Start<'a> {
-    pub(crate) core: &'a Arc<Core>,
-    pub(crate) control: &'a Arc<Handle>,
-    /// Ports that the client's other proxies hold.
-    pub(crate) held: i64,
-}
-
-impl Start<'_> {
-    /// Starts what `message` asks for; `pool_count` is what the client keeps ready. Returns the public address, too.
-    ///
-    /// # Errors
-    /// In upstream's order of checks: the message, the quota, the name, then what the type needs.
-    pub(crate) fn start(
-        self,
-        message: &NewProxy,
-        pool_count: usize,
-    ) -> Result<(Running, String), StartError> {
-        let config =
-            ProxyConfig::from_message(message).map_err(|error| StartError::Invalid(error.to_string()))?;
-        config
-            .check_for_server(&self.core.settings.config)
-            .map_err(|error| StartError::Invalid(error.to_string()))?;
-        let ports = ports_needed(&config);
-        if self.core.settings.max_ports_per_client.is_some_and(|limit| self.held + ports > limit) {
-            return Err(StartError::TooManyPorts);
-        }
-        let name = ProxyName::from(config.name());
-        let traffic = Arc::<Traffic>::default();
-        let entry = self.core.proxies.enter(&name, &traffic)?;
-        let proxy = Arc::new(Proxy {
-            core: Arc::clone(self.core),
-            payload: Payload::new(config.base()),
-            datagrams: self.control.payload_framing,
-            is_sudp: matches!(config, ProxyConfig::Sudp(_)),
-            traffic,
-            pool: Arc::clone(&self.control.pool),
-            attempts: pool_count + 1,
-            span: error_span!(parent: &self.control.span, "proxy", proxy = %name),
-            name,
-        });
-        let mut running = Running {
-            stop: self.control.stop.child_token(),
-            tasks: JoinSet::new(),
-            membership: None,
-            door: None,
-            hosts: Vec::new(),
-            sites: Vec::new(),
-            ports,
-            proxy,
-            _entry: entry,
-        };
-        let span = running.proxy.span.clone();
-        let remote_addr = span.in_scope(|| running.listen(&config, &self.control.client.user))?;
-        Ok((running, remote_addr))
-    }
-}
-
-impl Running {
-    /// Opens what the type needs. Dropping `self` undoes what was done. `owner` is the client's user.
-    fn listen(&mut self, config: &ProxyConfig, owner: &str) -> Result<String, StartError> {
-        match config {
-            ProxyConfig::Tcp(tcp) => tcp::listen(self, tcp),
-            ProxyConfig::Udp(udp) => udp::listen(self, udp),
-            ProxyConfig::Http(http) => http::listen(self, http),
-            ProxyConfig::Https(https) => https::listen(self, https),
-            ProxyConfig::Tcpmux(tcpmux) => tcpmux::listen(self, tcpmux),
-            ProxyConfig::Stcp(stcp) => stcp::listen(self, stcp, owner),
-            ProxyConfig::Sudp(sudp) => sudp::listen(self, sudp, owner),
-            ProxyConfig::Xtcp(_) => Err(StartError::NotBuilt(config.kind())),
-        }
-    }
-
-    /// Lets visitors in until the proxy is closed.
-    fn let_visitors_in(&mut self, terms: Terms) -> Result<(), Repeated> {
-        self.door = Some(self.proxy.core.visitors.open(&self.proxy, terms)?);
-        Ok(())
-    }
-
-    /// Runs a task of the proxy until it ends or the proxy is closed.
-    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task.instrument(self.proxy.span.clone()));
-    }
-}
-
 impl Payload {
     fn new(base: &ProxyBase) -> Self {
         let transport = &base.transport;
@@ -363,18 +196,5 @@ impl Payload {
             compression: transport.use_compression,
             limiter: limit.map(|bytes| Arc::new(RateLimiter::new(bytes))),
         }
-    }
-}
-
-/// Also members of a group count, although they share one port.
-fn ports_needed(config: &ProxyConfig) -> i64 {
-    match config {
-        ProxyConfig::Tcp(_) | ProxyConfig::Udp(_) => 1,
-        ProxyConfig::Http(_)
-        | ProxyConfig::Https(_)
-        | ProxyConfig::Tcpmux(_)
-        | ProxyConfig::Stcp(_)
-        | ProxyConfig::Sudp(_)
-        | ProxyConfig::Xtcp(_) => 0,
     }
 }

@@ -79,6 +79,20 @@ async fn clients_are_told_every_route() {
     client.start_at(NewProxy { locations: vec!["/b".to_owned()], ..http("c", &["a.test"]) }).await;
 }
 
+/// A client that has logged in could have millions with one message.
+#[tokio::test]
+async fn more_routes_than_an_answer_can_name_are_refused() {
+    let (frps, _) = server(|_| {}).await;
+    let mut client = Client::login(&frps).await;
+    let numbered = |prefix: &str| (0..500).map(|number| format!("{prefix}{number}")).collect::<Vec<_>>();
+    let domains = numbered("d.");
+    let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
+    let all = NewProxy { locations: numbered("/"), ..http("a", &domains) };
+    let refusal = client.refused(all).await;
+    assert_eq!(refusal, "250000 domains with locations are more than an answer can name");
+    client.start_at(http("a", &["d.1"])).await;
+}
+
 #[tokio::test]
 async fn a_backend_connection_serves_one_user_after_the_other_and_ends_with_its_proxy() {
     let (frps, port) = server(|_| {}).await;
