@@ -53,6 +53,16 @@ enum Failure {
     Io(io::Error),
 }
 
+/// A final response whose head has come.
+struct Response {
+    /// The head are the first bytes of its input.
+    backend: Backend,
+    /// So many.
+    length: usize,
+    /// How the body ends.
+    framing: Framing,
+}
+
 /// A request that is being sent.
 struct Upload {
     pump: Pump,
@@ -149,7 +159,8 @@ impl Session {
             let failure = match self.response_head(&mut backend.conn, &mut upload, facts).await {
                 Ok(length) => match self.examine(&mut backend.conn, length, facts) {
                     Ok(framing) => {
-                        return self.deliver(facts, site, &member, backend, upload, length, framing).await;
+                        let response = Response { backend, length, framing };
+                        return self.deliver(facts, (site, &member), response, upload).await;
                     }
                     Err(failure) => failure,
                 },
@@ -269,18 +280,15 @@ impl Session {
         Ok(framing)
     }
 
-    /// Passes on a final response, whose head are the first `length` bytes of the backend's input.
-    #[expect(clippy::too_many_arguments, reason = "all of an exchange")]
+    /// Passes on a final response to a request of which a rest may still be under way.
     async fn deliver(
         &mut self,
         facts: &Facts,
-        site: &Site,
-        member: &Member,
-        mut backend: Backend,
+        (site, member): (&Site, &Member),
+        response: Response,
         mut upload: Upload,
-        length: usize,
-        framing: Framing,
     ) -> After {
+        let Response { mut backend, length, framing } = response;
         if self.response.status() == 101 {
             let head = backend.conn.input().get(..length).unwrap_or_default();
             facts.reply(true).switching(self.user.output(), (&self.response, head), &site.policy);
