@@ -20,7 +20,7 @@ use crate::support::*;
 
 /// A server, and a client's side of its port.
 struct Kcp {
-    _frps: Frps,
+    frps: Frps,
     port: u16,
     drivers: JoinSet<()>,
 }
@@ -32,7 +32,7 @@ impl Kcp {
             config.kcp_bind_port = port.into();
             configure(config);
         });
-        Self { _frps: frps.await, port, drivers: JoinSet::new() }
+        Self { frps: frps.await, port, drivers: JoinSet::new() }
     }
 
     async fn connect(&mut self) -> Stream {
@@ -88,6 +88,19 @@ async fn silence_ends_after_ten_seconds() {
         assert_eq!(start.elapsed().as_secs(), 10, "{said:?}");
         tokio::time::resume();
     }
+}
+
+/// Whoever forges addresses here has none there.
+#[tokio::test]
+async fn strangers_over_kcp_make_room_for_each_other_and_not_those_on_other_ports() {
+    let mut kcp = Kcp::with(|config| config.transport.max_pending_per_address = 1).await;
+    let stranger = kcp.frps.connect().await;
+    let mut first = kcp.connect().await;
+    first.write_all(b"o").await.unwrap();
+    let mut second = kcp.connect().await;
+    second.write_all(b"o").await.unwrap();
+    assert!(closed(&mut first).await);
+    assert!(logs_in(stranger).await);
 }
 
 /// Begins of conversations from few sockets and with many numbers, as whoever forges addresses sends them.

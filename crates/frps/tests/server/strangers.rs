@@ -70,13 +70,19 @@ async fn silence_in_any_layer_ends_after_ten_seconds() {
     let tls_hello = [0x16, 3, 1, 2, 0, 1, 0];
     let mux_with_half_a_login =
         [&[0, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0][..], &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, b'o']];
-    let cases: [(bool, Vec<u8>); 6] = [
+    let half_a_websocket_frame = [WEBSOCKET_REQUEST, &[0x82, 0x85, 1, 2]].concat();
+    let cases: [(bool, Vec<u8>); 11] = [
         (false, Vec::new()),
         (false, b"o\0\0\0\0\0\0\0\x09{\"".to_vec()),
         (false, tls_hello.to_vec()),
         (true, Vec::new()),
         (true, tls_hello.to_vec()),
         (true, mux_with_half_a_login.concat()),
+        (false, b"GET /~!frp HTTP/1.1\r\nHost: a.t".to_vec()),
+        (false, WEBSOCKET_REQUEST.to_vec()),
+        (false, half_a_websocket_frame.clone()),
+        (true, WEBSOCKET_REQUEST.to_vec()),
+        (true, half_a_websocket_frame),
     ];
     for (tcp_mux, said) in cases {
         let frps = Frps::with(|config| config.transport.tcp_mux = Some(tcp_mux)).await;

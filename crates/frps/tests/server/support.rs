@@ -18,6 +18,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const TOKEN: &str = "secret";
+
+/// A client's whole request for a websocket.
+pub(crate) const WEBSOCKET_REQUEST: &[u8] = b"GET /~!frp HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\nOrigin: http://a.test\r\n\
+    Sec-WebSocket-Version: 13\r\n\r\n";
 /// After this a test has failed: nothing here takes so long.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -179,6 +179,34 @@ async fn datagram(reader: &mut DatagramReader) -> Datagram {
     }
 }
 
+/// A client, how its datagrams look, and the version of its streams.
+type Kind = (Client, Framing, WireVersion);
+
+/// A visitor's stream and the work connection that it leads to, both ready for datagrams.
+async fn bridged(frps: &Frps, proxy: &str, owner: &Kind, visitor: &Kind) -> (Stream, Stream) {
+    let (owner, _, owner_wire) = owner;
+    let (visitor, _, visitor_wire) = visitor;
+    let mut work = work_conn(frps, &owner.run_id, *owner_wire).await;
+    let mut stream = frps.connect().await;
+    let message = NewVisitorConn {
+        run_id: visitor.run_id.clone(),
+        proxy_name: proxy.to_owned(),
+        sign_key: auth_key(b"abc", 1),
+        timestamp: 1,
+        ..NewVisitorConn::default()
+    };
+    write_first_message(&mut stream, *visitor_wire, &message.into()).await.unwrap();
+    let answer = soon(read_message_in(&mut stream, (*visitor_wire).into())).await.unwrap();
+    assert!(matches!(answer, Message::NewVisitorConnResp(answer) if answer.error.is_empty()));
+    let start = soon(read_message_in(&mut work, (*owner_wire).into())).await.unwrap();
+    assert!(matches!(start, Message::StartWorkConn(_)));
+    (stream, work)
+}
+
+fn sudp(name: &str) -> NewProxy {
+    NewProxy { proxy_type: "sudp".to_owned(), sk: "abc".into(), ..tcp(name, 0) }
+}
+
 /// Owner and visitor each of every kind, and of version 1.
 #[tokio::test]
 async fn datagrams_between_clients_of_different_kinds_are_translated() {
@@ -186,36 +214,19 @@ async fn datagrams_between_clients_of_different_kinds_are_translated() {
     let mut owners = Vec::new();
     let mut visitors = Vec::new();
     for (release, hello, framing) in clients() {
-        owners.push((release, client_of(&frps, release, hello.clone()).await, framing, WireVersion::V2));
+        let owner = client_of(&frps, release, hello.clone()).await;
+        owners.push((release, (owner, framing, WireVersion::V2)));
         visitors.push((client_of(&frps, release, hello).await, framing, WireVersion::V2));
     }
-    owners.push(("v1", Client::login(&frps).await, Framing::V1, WireVersion::V1));
+    owners.push(("v1", (Client::login(&frps).await, Framing::V1, WireVersion::V1)));
     visitors.push((Client::login(&frps).await, Framing::V1, WireVersion::V1));
-    for (name, owner, of_owner, owner_wire) in &mut owners {
-        let proxy = NewProxy { proxy_type: "sudp".to_owned(), sk: "abc".into(), ..tcp(name, 0) };
-        owner.start_at(proxy).await;
-        for (visitor, of_visitor, visitor_wire) in &visitors {
-            let mut work = work_conn(&frps, &owner.run_id, *owner_wire).await;
-            let mut stream = frps.connect().await;
-            let message = NewVisitorConn {
-                run_id: visitor.run_id.clone(),
-                proxy_name: (*name).to_owned(),
-                sign_key: auth_key(b"abc", 1),
-                timestamp: 1,
-                ..NewVisitorConn::default()
-            };
-            write_first_message(&mut stream, *visitor_wire, &message.into()).await.unwrap();
-            let answer = soon(read_message_in(&mut stream, (*visitor_wire).into())).await.unwrap();
-            assert!(matches!(answer, Message::NewVisitorConnResp(answer) if answer.error.is_empty()));
-            let start = soon(read_message_in(&mut work, (*owner_wire).into())).await.unwrap();
-            assert!(matches!(start, Message::StartWorkConn(_)));
-            if *of_visitor == Framing::V1 && *of_owner != Framing::V1 {
-                // Without a user, it goes nowhere and ends nothing.
-                let nobodys = UdpPacket::default().into();
-                soon(write_message_in(&mut stream, Framing::V1, &nobodys)).await.unwrap();
-            }
-            let (mut from_owner, mut to_owner) = datagram_channel_in(stream, *of_visitor);
-            let (mut from_visitor, mut to_visitor) = datagram_channel_in(work, *of_owner);
+    for (name, owner) in &mut owners {
+        owner.0.start_at(sudp(name)).await;
+        for visitor in &visitors {
+            let (of_owner, of_visitor) = (owner.1, visitor.1);
+            let (stream, work) = bridged(&frps, name, owner, visitor).await;
+            let (mut from_owner, mut to_owner) = datagram_channel_in(stream, of_visitor);
+            let (mut from_visitor, mut to_visitor) = datagram_channel_in(work, of_owner);
             let user = std::net::SocketAddr::from(([10, 0, 0, 1], 5)).into();
             for content in [&b"question"[..], b""] {
                 soon(to_owner.send(content, &user)).await.unwrap();
@@ -229,4 +240,24 @@ async fn datagrams_between_clients_of_different_kinds_are_translated() {
             assert_eq!(datagram(&mut from_owner).await.content, b"answer");
         }
     }
+}
+
+#[tokio::test]
+async fn a_datagram_without_a_user_ends_no_bridge() {
+    let frps = Frps::start().await;
+    let mut owner = (Client::login(&frps).await, Framing::V1, WireVersion::V1);
+    owner.0.start_at(sudp("p")).await;
+    let json = client_of(&frps, "0.70.1", json_hello()).await;
+    let visitor = (json, Framing::V2, WireVersion::V2);
+    let (mut stream, mut work) = bridged(&frps, "p", &owner, &visitor).await;
+    let nobodys = UdpPacket::default().into();
+    soon(write_message_in(&mut stream, Framing::V2, &nobodys)).await.unwrap();
+    soon(write_message_in(&mut work, Framing::V1, &nobodys)).await.unwrap();
+    let (mut from_owner, mut to_owner) = datagram_channel_in(stream, Framing::V2);
+    let (mut from_visitor, mut to_visitor) = datagram_channel_in(work, Framing::V1);
+    let user = std::net::SocketAddr::from(([10, 0, 0, 1], 5)).into();
+    soon(to_owner.send(b"question", &user)).await.unwrap();
+    assert_eq!(datagram(&mut from_visitor).await.content, b"question");
+    soon(to_visitor.send(b"answer", &user)).await.unwrap();
+    assert_eq!(datagram(&mut from_owner).await.content, b"answer");
 }
