@@ -14,6 +14,7 @@ mod oidc;
 mod proxies;
 mod quic;
 mod recorded;
+mod sessions;
 mod streams;
 mod tls;
 mod tokens;

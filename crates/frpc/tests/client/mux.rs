@@ -30,42 +30,6 @@ async fn every_work_connection_is_a_stream_of_the_same_connection() {
 }
 
 #[tokio::test]
-async fn a_lost_connection_ends_everything_in_it_and_is_made_anew() {
-    let mut log = Log::capture();
-    let echo = Echo::start().await;
-    let mut frps = Frps::start_mux().await;
-    let frpc = Text::with_token(&frps).tcp("web", echo.port, "").start();
-    let mut control = frps.accept("0123456789abcdef").await;
-    control.start().await;
-    let mut user = frps.user(&mut control, "web").await;
-    say(&mut user, "hello").await;
-    hear(&mut user, "hello").await;
-    frps.mux_session().close();
-    log.line("[web] join connections closed").await;
-    let mut control = frps.accept("0123456789abcdef").await;
-    control.start().await;
-    let mut user = frps.user(&mut control, "web").await;
-    say(&mut user, "again").await;
-    hear(&mut user, "again").await;
-    frpc.stop().await;
-}
-
-#[tokio::test]
-async fn a_lost_control_ends_its_connection() {
-    let mut frps = Frps::start_mux().await;
-    let frpc = Text::with_token(&frps).start();
-    let mut control = frps.accept("0123456789abcdef").await;
-    control.send(ReqWorkConn::default()).await;
-    let (mut pooled, _) = frps.work_conn().await;
-    let session = frps.mux_session().clone();
-    drop(control);
-    soon(session.closed()).await;
-    closed(&mut pooled).await;
-    frps.accept("0123456789abcdef").await;
-    frpc.stop().await;
-}
-
-#[tokio::test]
 async fn a_connection_that_is_closed_during_the_login_is_a_session_that_ended() {
     let mut frps = Frps::start_mux().await;
     let frpc = Text::with_token(&frps).start();

@@ -1,11 +1,10 @@
 //! Sessions over QUIC.
 
 use frp_net::tls::ServerTlsOptions;
-use frp_proto::msg::ReqWorkConn;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UdpSocket;
 
-use crate::support::{Echo, Frps, Log, Text, closed, ended, hear, say, soon};
+use crate::support::{Echo, Frps, Text, ended, hear, say, soon};
 
 /// A client of `frps`. That TLS is off means that nothing is verified.
 fn text(frps: &Frps) -> Text {
@@ -33,42 +32,6 @@ async fn every_work_connection_is_a_stream_of_the_same_connection() {
     let session = frps.quic_session().clone();
     frpc.stop().await;
     assert!(soon(session.closed()).await.is_close());
-}
-
-#[tokio::test]
-async fn a_lost_connection_ends_everything_in_it_and_is_made_anew() {
-    let mut log = Log::capture();
-    let echo = Echo::start().await;
-    let mut frps = Frps::start_quic().await;
-    let frpc = text(&frps).tcp("web", echo.port, "").start();
-    let mut control = frps.accept("0123456789abcdef").await;
-    control.start().await;
-    let mut user = frps.user(&mut control, "web").await;
-    say(&mut user, "hello").await;
-    hear(&mut user, "hello").await;
-    frps.quic_session().close();
-    log.line("[web] join connections closed").await;
-    let mut control = frps.accept("0123456789abcdef").await;
-    control.start().await;
-    let mut user = frps.user(&mut control, "web").await;
-    say(&mut user, "again").await;
-    hear(&mut user, "again").await;
-    frpc.stop().await;
-}
-
-#[tokio::test]
-async fn a_lost_control_ends_its_connection() {
-    let mut frps = Frps::start_quic().await;
-    let frpc = text(&frps).start();
-    let mut control = frps.accept("0123456789abcdef").await;
-    control.send(ReqWorkConn::default()).await;
-    let (mut pooled, _) = frps.work_conn().await;
-    let session = frps.quic_session().clone();
-    drop(control);
-    soon(session.closed()).await;
-    closed(&mut pooled).await;
-    frps.accept("0123456789abcdef").await;
-    frpc.stop().await;
 }
 
 #[tokio::test]

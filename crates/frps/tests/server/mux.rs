@@ -5,7 +5,7 @@ use std::time::Duration;
 use frp_mux::{Config, MuxStream, Session};
 use frp_net::tls::{ClientTls, ClientTlsOptions, write_marker};
 use frp_proto::crypto::key;
-use frp_proto::msg::{Login, Message, NewWorkConn};
+use frp_proto::msg::{Login, Message};
 use frp_stream::Stream;
 use frp_stream::message::{control_channel, read_message, write_message};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,19 +36,11 @@ async fn open(session: &Session) -> MuxStream {
 }
 
 async fn logged_in(session: &Session) -> Client {
-    let mut stream = Stream::boxed(open(session).await);
-    write_message(&mut stream, &login().into()).await.unwrap();
-    let Message::LoginResp(response) = soon(read_message(&mut stream)).await.unwrap() else { panic!() };
-    assert_eq!(response.error, "");
-    let (reader, writer) = control_channel(stream, &key::derive(TOKEN.as_bytes()));
-    Client { addr: ([127, 0, 0, 1], 9).into(), run_id: response.run_id, reader, writer }
+    Client::login_on(Stream::boxed(open(session).await)).await
 }
 
 async fn work_conn(session: &Session, client: &Client) -> Stream {
-    let mut stream = Stream::boxed(open(session).await);
-    let message = NewWorkConn { run_id: client.run_id.clone(), ..NewWorkConn::default() };
-    write_message(&mut stream, &message.into()).await.unwrap();
-    stream
+    client.work_conn_on(Stream::boxed(open(session).await)).await
 }
 
 /// A user is served over streams of `session`.

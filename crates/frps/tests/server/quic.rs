@@ -6,10 +6,9 @@ use std::time::Duration;
 use frp_net::quic::{DialOptions, QuicOptions, Session, dial};
 use frp_net::resolve::Resolver;
 use frp_net::tls::{ClientTls, ClientTlsOptions};
-use frp_proto::crypto::key;
-use frp_proto::msg::{Message, NewWorkConn};
+use frp_proto::msg::Message;
 use frp_stream::Stream;
-use frp_stream::message::{control_channel, read_message, write_message};
+use frp_stream::message::{read_message, write_message};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout};
@@ -39,19 +38,11 @@ async fn open(session: &Session) -> Stream {
 }
 
 async fn logged_in(session: &Session) -> Client {
-    let mut stream = open(session).await;
-    write_message(&mut stream, &login().into()).await.unwrap();
-    let Message::LoginResp(response) = soon(read_message(&mut stream)).await.unwrap() else { panic!() };
-    assert_eq!(response.error, "");
-    let (reader, writer) = control_channel(stream, &key::derive(TOKEN.as_bytes()));
-    Client { addr: ([127, 0, 0, 1], 9).into(), run_id: response.run_id, reader, writer }
+    Client::login_on(open(session).await).await
 }
 
 async fn work_conn(session: &Session, client: &Client) -> Stream {
-    let mut stream = open(session).await;
-    let message = NewWorkConn { run_id: client.run_id.clone(), ..NewWorkConn::default() };
-    write_message(&mut stream, &message.into()).await.unwrap();
-    stream
+    client.work_conn_on(open(session).await).await
 }
 
 #[tokio::test]

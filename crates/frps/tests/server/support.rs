@@ -123,6 +123,15 @@ impl Client {
         Ok(Self { addr: frps.addr, run_id, reader, writer })
     }
 
+    /// On a stream of a connection that carries many.
+    pub(crate) async fn login_on(mut stream: Stream) -> Self {
+        write_message(&mut stream, &login().into()).await.unwrap();
+        let Message::LoginResp(response) = soon(read_message(&mut stream)).await.unwrap() else { panic!() };
+        assert_eq!(response.error, "");
+        let (reader, writer) = control_channel(stream, &key::derive(TOKEN.as_bytes()));
+        Self { addr: ([127, 0, 0, 1], 9).into(), run_id: response.run_id, reader, writer }
+    }
+
     pub(crate) async fn send(&mut self, message: impl Into<Message>) {
         soon(self.writer.send(&message.into())).await.unwrap();
     }
@@ -192,7 +201,11 @@ impl Client {
 
     /// Offers a work connection.
     pub(crate) async fn work_conn(&self) -> Stream {
-        let mut stream: Stream = TcpStream::connect(self.addr).await.unwrap().into();
+        self.work_conn_on(TcpStream::connect(self.addr).await.unwrap().into()).await
+    }
+
+    /// The same on a stream that is there.
+    pub(crate) async fn work_conn_on(&self, mut stream: Stream) -> Stream {
         let message = NewWorkConn { run_id: self.run_id.clone(), ..NewWorkConn::default() };
         write_message(&mut stream, &message.into()).await.unwrap();
         stream

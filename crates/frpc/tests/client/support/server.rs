@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use frp_mux::{Config, MuxStream};
 use frp_net::quic::{self, QuicOptions};
+use frp_net::session::Session;
 use frp_net::tls::{ServerTls, ServerTlsOptions, accept_by_first_byte};
 use frp_net::websocket;
 use frp_proto::crypto::transcript::Direction;
@@ -208,6 +209,14 @@ impl Frps {
     /// The QUIC connection that is there now.
     pub(crate) fn quic_session(&self) -> &quic::Session {
         self.quic.as_ref().unwrap().session.as_ref().unwrap()
+    }
+
+    /// The connection of many streams that is there now.
+    pub(crate) fn session(&self) -> Session {
+        match self.quic {
+            Some(_) => Session::Quic(self.quic_session().clone()),
+            None => Session::Mux(self.mux_session().clone()),
+        }
     }
 
     /// The next multiplexed connection, beside the one that streams are taken from.
