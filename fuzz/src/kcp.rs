@@ -60,6 +60,9 @@ pub fn kcp_datagrams(data: &[u8]) {
     let config = if random.below(2) == 0 { Config::single() } else { Config::multiplexed() };
     let window = usize::from(config.receive_window);
     let mut conversation = Conversation::new(conv, config, 0, 0);
+    if random.below(2) == 0 {
+        conversation = conversation.with_listener();
+    }
     let mut now: Micros = 0;
     let mut held = 0;
     for datagram in datagrams(data) {

@@ -12,6 +12,14 @@
 //! | 4 | nobody here reads any more |
 //!
 //! They are sent only to a peer that has announced a window larger than any stock peer does.
+//!
+//! # What a stock listener does with the rest of a conversation
+//!
+//! It cannot say that it has closed a conversation, and makes a new one of whatever still comes of it: data, and be it
+//! an acknowledgement of its last words. The original's frps then accepts that and, for up to 10 s, accepts nobody else
+//! until it reads a first byte, which never comes. So what we say to a stock listener carries a segment 0 again, wherever
+//! that costs nothing: to whoever has the conversation it is an old one, of which no byte is looked at; for a new
+//! one it is the beginning, and such a one as is refused at once.
 
 use crate::Micros;
 use crate::batch::Batch;
@@ -25,6 +33,12 @@ use crate::segment::{Command, OVERHEAD, Segment};
 const ENDS: u8 = 1;
 const KNOWS_END: u8 = 2;
 const READS_NO_MORE: u8 = 4;
+const KNOWS_LEFT: u8 = 8;
+const _: () = assert!(KNOWS_END == ENDS << 1 && KNOWS_LEFT == READS_NO_MORE << 1);
+
+/// What begins neither TLS nor a message nor a frame of yamux, of which it has the length. The original closes a
+/// connection that begins so at its first byte or, with `tcpMux`, its first frame.
+const NO_BEGINNING: [u8; 12] = [0xff; 12];
 
 /// Datagrams of data in one batch; parity comes on top.
 const BATCH: usize = 64;
@@ -137,6 +151,13 @@ impl Conversation {
         }
     }
 
+    /// The same with a peer that listens and may be a stock one; see the module.
+    #[must_use]
+    pub const fn with_listener(mut self) -> Self {
+        self.sender.begin_with_one_byte();
+        self
+    }
+
     /// Its number.
     #[must_use]
     pub const fn conv(&self) -> u32 {
@@ -211,6 +232,8 @@ impl Conversation {
     fn segment(&mut self, now: Micros, segment: Segment, payload: &[u8], is_direct: bool) {
         match segment.command {
             Command::Push => self.receiver.receive(now, segment.sn, segment.ts, payload),
+            // Of a new conversation, which acknowledges what the one before never got.
+            Command::Ack if self.sender.is_forgotten_by(segment.una) => {}
             Command::Ack => self.sender.receive_ack(now, segment.sn, segment.ts, self.ts(now), is_direct),
             Command::Ask => self.tell = Some(self.tell.unwrap_or(0)),
             Command::Tell => self.told(segment),
@@ -344,6 +367,13 @@ impl Conversation {
         }
         if let Some(flags) = flags {
             packer.put(Segment { command: Command::Tell, fragment: flags, ts, sn, ..common }, &[]);
+        }
+        let sends = packer.start.is_some() || packer.count > 0;
+        if sends
+            && !self.peer_is_ours
+            && let Some(sn) = self.sender.first_again()
+        {
+            packer.put(Segment { ts, sn, ..common }, &NO_BEGINNING);
         }
         packer.finish();
         if batch.lengths.len() > before {

@@ -19,6 +19,8 @@ use tokio::task::JoinSet;
 const AT_ONCE: usize = 4;
 /// Bytes each way of a bulk transfer, checked one by one.
 const BULK: u64 = 1 << 20;
+/// Short connections one after the other.
+const SHORT: u32 = 12;
 /// Connections that a client with several has.
 const CONNECTIONS: u32 = 3;
 
@@ -32,6 +34,10 @@ fn main() -> ExitCode {
             Outcome::Serves | Outcome::Unsupported(_) => trial("", &pair, way, cell),
         }));
         trials.extend(Way::usual().into_iter().map(|way| trial("/restarts", &pair, way, restarts)));
+        if !pair.is_stock() {
+            let ending = Way::all().into_iter().filter(|way| way.transport == Transport::Kcp && !way.mux);
+            trials.extend(ending.map(|way| trial("/short", &pair, way, short_connections)));
+        }
         let several = Way::usual().into_iter().filter(|way| way.transport != Transport::Quic);
         if pair.frpc == Maker::Ours {
             trials.extend(several.map(|way| trial("/several", &pair, way, several_connections)));
@@ -133,6 +139,22 @@ async fn refused(pair: Pair, way: Way) -> Result<()> {
     ensure!(status.code() == Some(1), "{status}\n{}", scene.outputs());
     ensure!(scene.frpc.count("login to server success") == 0, "it got in\n{}", scene.outputs());
     TcpStream::connect(("127.0.0.1", scene.port)).await.context("the server is gone, too")?;
+    Ok(())
+}
+
+/// Connections that end, each before the next begins, hold up none: a stock server gives a user up who waits for a work
+/// connection for 10 s.
+async fn short_connections(pair: Pair, way: Way) -> Result<()> {
+    let echo = Service::echo().await?;
+    let proxies = [Carried::new("tcp", echo.port()), Carried::layered("tcp", echo.port())];
+    let mut scene = Plan::new(way, &pair, &proxies).start().await?;
+    scene.ready(1).await?;
+    for number in 0..SHORT {
+        for proxy in &proxies {
+            let served = traffic::echo(proxy.remote, b"a few bytes").await;
+            served.with_context(|| format!("connection {number}\n{}", scene.outputs()))?;
+        }
+    }
     Ok(())
 }
 

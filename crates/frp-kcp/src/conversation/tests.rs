@@ -12,7 +12,7 @@ use super::*;
 const MILLISECOND: Micros = 1_000;
 const SECOND: Micros = 1_000_000;
 
-/// Both ends, and what they have read.
+/// Both ends, of which the second is that of a listener, and what they have read.
 struct Pair {
     now: Micros,
     ends: [Conversation; 2],
@@ -42,7 +42,7 @@ impl Pair {
         let end = |config, base| Conversation::starting_at(7, config, base, 0, first);
         Self {
             now: 0,
-            ends: [end(one, ts_base), end(other, ts_base.wrapping_add(12345))],
+            ends: [end(one, ts_base).with_listener(), end(other, ts_base.wrapping_add(12345))],
             paths: [Path::new(link.clone(), 1), Path::new(link, 2)],
             read: [Vec::new(), Vec::new()],
             reads: [true; 2],

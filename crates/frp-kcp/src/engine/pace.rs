@@ -85,7 +85,7 @@ pub(crate) struct Pace {
     cycle_at: Micros,
     /// The rate before the fast step.
     before_probe: u64,
-    /// When the next segment may leave, in nanoseconds.
+    /// When the next segment leaves where none leaves earlier than at the rate, in nanoseconds.
     next: u64,
     /// The newest of those that were acknowledged together.
     newest: Option<Mark>,
@@ -127,7 +127,7 @@ impl Pace {
         }
         let rate = self.rate(smoothed);
         if let Some(gap) = 1_000_000_000_u64.checked_div(rate) {
-            self.next = self.next.max(now.saturating_sub(BURST) * 1000) + gap;
+            self.next = self.next.max(now * 1000) + gap;
         }
         Mark {
             sent_at: now,
@@ -140,7 +140,7 @@ impl Pace {
 
     /// When the next segment may leave.
     pub(crate) const fn next(&self) -> Micros {
-        self.next / 1000
+        (self.next / 1000).saturating_sub(BURST)
     }
 
     /// Everything was sent, and more could have been.

@@ -16,6 +16,8 @@ const FAST_RESEND: u32 = 2;
 const PROBES: usize = 8;
 /// The longest time between two attempts to reach a peer that answers nothing.
 const LONGEST_TIMEOUT: Micros = 3_000_000;
+/// Half of the numbers after the first are behind it; less, to be sure.
+const OLD_WITHIN: u64 = 1 << 30;
 /// Milliseconds after which nobody acknowledges an attempt any more.
 const OLDEST_ATTEMPT: u32 = 60_000;
 /// Segments that wait to be sent, at least and at most: what leaves while a writer wakes.
@@ -59,6 +61,8 @@ pub(crate) struct Sender {
     probes: Option<usize>,
     /// The peer has repeated a time that only who receives from us can know.
     is_proven: bool,
+    /// The number of a segment that holds a single byte of the stream; it can be the first only.
+    single: Option<u64>,
     /// Acknowledgements of the datagram that is being read.
     acks: Vec<(u64, u32)>,
     free: Vec<Vec<u8>>,
@@ -81,9 +85,39 @@ impl Sender {
             timeouts: 0,
             probes: None,
             is_proven: false,
+            single: None,
             acks: Vec::new(),
             free: Vec::new(),
         }
+    }
+
+    /// Puts the first byte of the stream into a segment of its own, so that whoever has read anything has got more than
+    /// that. See [`Self::first_again`].
+    pub(crate) const fn begin_with_one_byte(&mut self) {
+        self.single = Some(self.next);
+    }
+
+    /// The number of the first segment, if it holds one byte and may be sent again with anything in it: the peer has got it,
+    /// and the number is certain to be an old one. Not while we wait for an acknowledgement in time, since of many the last
+    /// one alone tells of a time (kcp-go `flush`); and not if nothing else was ever sent, see [`Self::is_forgotten_by`].
+    pub(crate) fn first_again(&self) -> Option<u32> {
+        let has_more = self.una_of_single() > Some(1);
+        let is_free = if self.flight.is_empty() { has_more } else { self.timeouts > 0 };
+        self.single.filter(|_| is_free && self.una_of_single() > Some(0)).map(low)
+    }
+
+    /// Whether a peer that has got no more than the first byte, or not even that, has got more before, and is thus another
+    /// one by now.
+    pub(crate) fn is_forgotten_by(&self, una: u32) -> bool {
+        let (Some(single), Some(before)) = (self.single, self.una_of_single()) else { return false };
+        u64::from(una.wrapping_sub(low(single))) < before.min(2)
+    }
+
+    /// What the peer has got, counted from the segment of one byte, while there are not so many that its number is no
+    /// longer an old one.
+    fn una_of_single(&self) -> Option<u64> {
+        let single = self.single.filter(|single| self.next - single < OLD_WITHIN)?;
+        Some(self.una - single)
     }
 
     pub(crate) const fn is_proven(&self) -> bool {
@@ -113,18 +147,24 @@ impl Sender {
     /// Takes bytes of the stream, as many as there is room for.
     pub(crate) fn write(&mut self, mut bytes: &[u8]) -> usize {
         let offered = bytes.len();
-        if let Some(last) = self.queue.back_mut() {
+        let mut number = self.next + self.queue.len() as u64;
+        if let Some(last) = self.queue.back_mut()
+            && self.single.is_none_or(|single| single + 1 != number)
+        {
             let (now, later) = bytes.split_at(bytes.len().min(MSS.saturating_sub(last.len())));
             last.extend_from_slice(now);
             bytes = later;
         }
-        let room = self.queue_limit().saturating_sub(self.queue.len());
-        for piece in bytes.chunks(MSS).take(room) {
+        let limit = self.queue_limit();
+        while !bytes.is_empty() && self.queue.len() < limit {
+            let most = if self.single == Some(number) { 1 } else { MSS };
+            let (piece, later) = bytes.split_at(bytes.len().min(most));
             let mut data = self.free.pop().unwrap_or_default();
             data.clear();
             data.extend_from_slice(piece);
             self.queue.push_back(data);
-            bytes = bytes.get(piece.len()..).unwrap_or_default();
+            number += 1;
+            bytes = later;
         }
         offered - bytes.len()
     }

@@ -28,7 +28,8 @@ pub async fn connect(
     };
     let socket = UdpSocket::bind(any).await?;
     socket.connect(peer).await?;
-    over(socket, rand::random(), config)
+    let local = socket.local_addr()?;
+    Ok(driven(socket, Shared::with_listener(rand::random(), config, peer, local)))
 }
 
 /// The same over a socket that is connected to the peer, with a number that both know: either may begin.
@@ -41,8 +42,12 @@ pub fn over(
     config: Config,
 ) -> io::Result<(KcpStream, impl Future<Output = ()> + Send + 'static)> {
     let (local, peer) = (socket.local_addr()?, socket.peer_addr()?);
+    Ok(driven(socket, Shared::new(conv, config, peer, local)))
+}
+
+fn driven(socket: UdpSocket, shared: Shared) -> (KcpStream, impl Future<Output = ()> + Send + 'static) {
     let socket = BatchSocket::with_buffers(socket, true, SOCKET_BUFFER);
-    let shared = Arc::new(Shared::new(conv, config, peer, local));
+    let shared = Arc::new(shared);
     let route = Route { socket: Arc::new(socket), to: None };
-    Ok((KcpStream::new(Arc::clone(&shared)), drive(shared, route)))
+    (KcpStream::new(Arc::clone(&shared)), drive(shared, route))
 }

@@ -74,7 +74,15 @@ pub(super) struct State {
 
 impl Shared {
     pub(super) fn new(conv: u32, config: Config, peer: SocketAddr, local: SocketAddr) -> Self {
-        let conversation = Conversation::new(conv, config, rand::random(), 0);
+        Self::of(Conversation::new(conv, config, rand::random(), 0), peer, local)
+    }
+
+    /// With a peer that listens, perhaps a stock one.
+    pub(super) fn with_listener(conv: u32, config: Config, peer: SocketAddr, local: SocketAddr) -> Self {
+        Self::of(Conversation::new(conv, config, rand::random(), 0).with_listener(), peer, local)
+    }
+
+    fn of(conversation: Conversation, peer: SocketAddr, local: SocketAddr) -> Self {
         Self {
             state: Mutex::new(State { conversation, reader: None, writer: None, closed: None }),
             wake: Notify::new(),

@@ -109,11 +109,17 @@ impl Pair {
     }
 
     /// Whether the end of one connection may hold up the next for 10 s or longer: to the original's frps what still comes of a
-    /// KCP conversation that it has closed is a new one, for whose first byte it waits before it accepts another.
-    /// Multiplexed, no conversation ends.
+    /// KCP conversation that it has closed is a new one, for whose first byte it waits before it accepts another. Ours
+    /// sends it one. Multiplexed, no conversation ends.
     #[must_use]
     pub fn ends_disturb(&self, way: Way) -> bool {
-        self.frps != Maker::Ours && way.transport == Transport::Kcp && !way.mux
+        self.is_stock() && way.transport == Transport::Kcp && !way.mux
+    }
+
+    /// Whether neither is ours.
+    #[must_use]
+    pub fn is_stock(&self) -> bool {
+        self.frps != Maker::Ours && self.frpc != Maker::Ours
     }
 
     /// Whether the server knows TLS only by a byte before it (`transport.tls.disableCustomTLSFirstByte = false`).

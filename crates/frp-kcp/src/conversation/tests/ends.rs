@@ -151,6 +151,124 @@ fn a_peer_that_has_forgotten_us_is_no_sign_of_life() {
     assert_eq!(pair.ends[0].over(), Some(Over::Silent));
 }
 
+/// A conversation with a stock listener that has heard `hello`, and has said `welcome`.
+fn with_stock() -> Pair {
+    let mut pair = Pair::of(Config::single(), Config::tunnel(), Link::default());
+    pair.write(0, b"hello");
+    pair.write(1, b"welcome");
+    pair.run_until(SECOND, |pair| {
+        pair.read[1] == b"hello"
+            && pair.read[0] == b"welcome"
+            && pair.ends.iter().all(|end| end.sender.is_done())
+    });
+    pair.run_for(SECOND);
+    pair
+}
+
+/// The listener closes it and forgets it, and makes a new conversation of whatever comes of it from now on.
+fn forgotten(pair: &mut Pair) {
+    pair.ends[1] = Conversation::new(7, Config::tunnel(), 1, pair.now);
+    pair.read[1].clear();
+}
+
+#[test]
+fn what_comes_of_a_conversation_that_a_stock_listener_has_closed_is_refused_at_its_first_byte() {
+    let last_words: fn(&mut Pair) = |pair| {
+        pair.write(1, b"goodbye");
+        pair.step();
+        forgotten(pair);
+    };
+    let data: fn(&mut Pair) = |pair| {
+        forgotten(pair);
+        pair.write(0, b"goodbye");
+    };
+    let end: fn(&mut Pair) = |pair| {
+        forgotten(pair);
+        pair.write(0, b"goodbye");
+        pair.step();
+        pair.ends[0].abandon(pair.now);
+    };
+    // Nobody says anything any more, and the peer is asked whether it is there.
+    let silence: fn(&mut Pair) = forgotten;
+    for (what, limit) in [(last_words, SECOND), (data, SECOND), (end, SECOND), (silence, 31 * SECOND)] {
+        let mut pair = with_stock();
+        what(&mut pair);
+        let limit = pair.now + limit;
+        pair.run_until(limit, |pair| !pair.read[1].is_empty());
+        assert!(pair.read[1].starts_with(&NO_BEGINNING), "{:?}", pair.read[1]);
+        // It is closed each time, and proves no life.
+        let until = pair.now + 100 * SECOND;
+        while pair.now < until && pair.ends[0].over().is_none() {
+            if !pair.read[1].is_empty() {
+                assert!(pair.read[1].starts_with(&NO_BEGINNING), "{:?}", pair.read[1]);
+                forgotten(&mut pair);
+            }
+            pair.run_for(5 * MILLISECOND);
+        }
+        assert!(matches!(pair.ends[0].over(), Some(Over::Silent | Over::Finished)));
+    }
+}
+
+#[test]
+fn a_stock_listener_that_closed_a_conversation_after_one_byte_refuses_the_rest() {
+    let mut pair = Pair::of(Config::single(), Config::tunnel(), Link::default());
+    pair.write(0, b"h");
+    pair.run_until(SECOND, |pair| pair.ends[0].sender.is_done());
+    forgotten(&mut pair);
+    pair.write(0, b"ello");
+    pair.run_until(SECOND, |pair| !pair.read[1].is_empty());
+    assert!(pair.read[1].starts_with(&NO_BEGINNING), "{:?}", pair.read[1]);
+}
+
+#[test]
+fn what_is_written_first_leaves_at_once_in_one_datagram() {
+    let mut conversation = Conversation::new(1, Config::single(), 0, 0).with_listener();
+    assert_eq!(conversation.write(b"hello"), 5);
+    let mut batch = Batch::default();
+    conversation.transmit(0, &mut batch);
+    let sent: Vec<u32> = batch.datagrams().flat_map(segments).map(|segment| segment.sn).collect();
+    assert_eq!((batch.lengths().len(), sent), (1, vec![0, 1]));
+}
+
+#[test]
+fn a_stock_listener_that_has_the_conversation_reads_nothing_of_what_only_a_new_one_is_for() {
+    let mut pair = with_stock();
+    pair.sent = Some(Vec::new());
+    pair.run_for(100 * SECOND);
+    pair.write(1, b" and goodbye");
+    pair.run_for(SECOND);
+    pair.write(0, b" and goodbye");
+    pair.run_for(SECOND);
+    assert_eq!(pair.ends.each_ref().map(Conversation::over), [None, None]);
+    assert_eq!(pair.read, [b"welcome and goodbye".to_vec(), b"hello and goodbye".to_vec()]);
+    let sent = pair.sent.unwrap();
+    let again = |(end, datagram): &&(usize, Vec<u8>)| {
+        *end == 0
+            && segments(datagram).iter().any(|segment| segment.command == Command::Push && segment.sn == 0)
+    };
+    // With three questions and an acknowledgement.
+    assert_eq!(sent.iter().filter(again).count(), 4);
+}
+
+#[test]
+fn nothing_is_repeated_to_a_listener_of_ours_or_over_a_tunnel() {
+    for (other, has_listener) in [(Config::single(), true), (Config::tunnel(), false)] {
+        let mut pair = Pair::of(Config::single(), other, Link::default());
+        if !has_listener {
+            pair.ends[0] = Conversation::new(7, Config::single(), 1, 0);
+        }
+        pair.sent = Some(Vec::new());
+        pair.write(0, b"hello");
+        pair.run_for(SECOND);
+        pair.write(1, b"welcome");
+        pair.run_for(100 * SECOND);
+        let sent = pair.sent.unwrap();
+        let firsts = sent.iter().filter(|(end, _)| *end == 0).flat_map(|(_, datagram)| segments(datagram));
+        let firsts = firsts.filter(|segment| segment.command == Command::Push && segment.sn == 0);
+        assert_eq!(firsts.count(), 1);
+    }
+}
+
 #[test]
 fn a_reader_that_stops_stops_the_writer_and_lets_it_go_on() {
     for loss in [0, 3000] {
