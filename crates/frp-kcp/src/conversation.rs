@@ -10,6 +10,7 @@
 //! | 1 | my stream ends before segment `sn` |
 //! | 2 | I know that yours ends |
 //! | 4 | nobody here reads any more |
+//! | 8 | I know that nobody reads there |
 //!
 //! They are sent only to a peer that has announced a window larger than any stock peer does.
 //!
@@ -42,10 +43,15 @@ const NO_BEGINNING: [u8; 12] = [0xff; 12];
 
 /// Datagrams of data in one batch; parity comes on top.
 const BATCH: usize = 64;
-/// How often the end is told to a peer that does not say that it knows.
-const END_TELLS: u8 = 10;
-/// How long what was written may take to arrive after nobody holds the stream any more, without progress.
+/// How often the end is told to a peer that does not say that it knows, and is not heard either; and the longest time
+/// between two of those. The first is a timeout, and each twice the one before: together somewhat more than a peer may
+/// be silent.
+const END_TELLS: u8 = 16;
+const END_PAUSE: Micros = 3_000_000;
+/// How long what was written may take to arrive after nobody holds the stream any more, since the peer was heard and in
+/// all.
 const LINGER: Micros = 10_000_000;
+const LONGEST_LINGER: Micros = 3 * LINGER;
 /// How often a peer is asked for a sign of life, and how often before it counts as gone.
 const ASK_AGAIN: Micros = 5_000_000;
 const ASKS: u8 = 6;
@@ -103,6 +109,8 @@ pub struct Conversation {
     end: Option<End>,
     /// The number before which the peer's stream ends.
     peer_end: Option<u64>,
+    /// Since when we know that the peer reads no more.
+    left_at: Option<Micros>,
     over: Option<Over>,
     /// Since when nobody holds the stream.
     abandoned_at: Option<Micros>,
@@ -113,10 +121,29 @@ pub struct Conversation {
 #[derive(Debug)]
 struct End {
     flags: u8,
-    /// How often it may still be told, and when next.
+    /// How often it may still be told, when next, and how long before that it was told.
     left: u8,
     at: Micros,
-    is_known: bool,
+    wait: Micros,
+    /// What of it the peer has said to know.
+    known: u8,
+}
+
+impl End {
+    const fn new(flags: u8, now: Micros) -> Self {
+        Self { flags, left: END_TELLS, at: now, wait: 0, known: 0 }
+    }
+
+    const fn is_known(&self) -> bool {
+        (self.flags << 1) & !self.known == 0
+    }
+
+    /// It is told now.
+    fn told(&mut self, now: Micros, timeout: Micros) {
+        self.left = self.left.saturating_sub(1);
+        self.wait = (2 * self.wait).clamp(timeout, END_PAUSE.max(timeout));
+        self.at = now + self.wait;
+    }
 }
 
 impl Conversation {
@@ -145,6 +172,7 @@ impl Conversation {
             probe_wait: PROBE_FIRST,
             end: None,
             peer_end: None,
+            left_at: None,
             over: None,
             abandoned_at: None,
             active_at: now,
@@ -221,6 +249,9 @@ impl Conversation {
         if self.sender.receive_una(now, last.una) {
             self.heard_at = now;
             self.asks = 0;
+            if let Some(end) = &mut self.end {
+                end.left = end.left.max(1);
+            }
             if is_direct {
                 self.sender.peer_window = last.window;
                 self.peer_is_ours |= last.window > LARGEST_STOCK_WINDOW;
@@ -236,27 +267,32 @@ impl Conversation {
             Command::Ack if self.sender.is_forgotten_by(segment.una) => {}
             Command::Ack => self.sender.receive_ack(now, segment.sn, segment.ts, self.ts(now), is_direct),
             Command::Ask => self.tell = Some(self.tell.unwrap_or(0)),
-            Command::Tell => self.told(segment),
+            Command::Tell => self.told(now, segment),
         }
     }
 
     /// What one of ours says about ends.
-    fn told(&mut self, segment: Segment) {
-        if segment.fragment & ENDS != 0
+    fn told(&mut self, now: Micros, segment: Segment) {
+        let flags = segment.fragment;
+        let mut knows = 0;
+        if flags & ENDS != 0
             && let Some(end) = self.receiver.expand(segment.sn)
         {
             self.peer_end.get_or_insert(end);
-            self.tell = Some(self.tell.unwrap_or(0) | KNOWS_END);
+            knows |= KNOWS_END;
         }
-        if segment.fragment & KNOWS_END != 0
-            && let Some(end) = &mut self.end
-        {
-            end.is_known = true;
+        if let Some(end) = &mut self.end {
+            end.known |= flags;
         }
-        if segment.fragment & READS_NO_MORE != 0 {
+        if flags & READS_NO_MORE != 0 {
             // Nothing that we still have to say matters; what it had to say may still be on its way.
             self.sender.abandon();
             self.over.get_or_insert(Over::PeerLeft);
+            self.left_at.get_or_insert(now);
+            knows |= KNOWS_LEFT;
+        }
+        if knows != 0 {
+            self.tell = Some(self.tell.unwrap_or(0) | knows);
         }
     }
 
@@ -282,11 +318,16 @@ impl Conversation {
     pub fn readable(&self) -> Readable {
         if self.receiver.is_readable() {
             Readable::Bytes
-        } else if self.peer_end.is_some_and(|end| self.receiver.has_all_before(end)) {
+        } else if self.has_end() {
             Readable::End
         } else {
             Readable::Nothing
         }
+    }
+
+    /// Whether everything of the peer's stream has come.
+    fn has_end(&self) -> bool {
+        self.peer_end.is_some_and(|end| self.receiver.has_all_before(end))
     }
 
     /// Takes bytes that came. True if the peer should be told that there is room again.
@@ -298,13 +339,13 @@ impl Conversation {
     /// Ends the stream that we send, after everything that was written.
     pub fn finish(&mut self, now: Micros) {
         if self.end.is_none() {
-            self.end = Some(End { flags: ENDS, left: END_TELLS, at: now, is_known: false });
+            self.end = Some(End::new(ENDS, now));
         }
     }
 
     /// Nobody holds the stream any more. What was written is still sent.
     pub fn abandon(&mut self, now: Micros) {
-        self.end = Some(End { flags: ENDS | READS_NO_MORE, left: END_TELLS, at: now, is_known: false });
+        self.end = Some(End::new(ENDS | READS_NO_MORE, now));
         self.abandoned_at = Some(now);
         self.receiver.abandon();
     }
@@ -358,10 +399,10 @@ impl Conversation {
         }
         if self.peer_is_ours
             && self.sender.has_sent_all()
-            && let Some(end) = self.end.as_mut().filter(|end| !end.is_known && end.left > 0 && end.at <= now)
+            && let Some(end) =
+                self.end.as_mut().filter(|end| !end.is_known() && end.left > 0 && end.at <= now)
         {
-            end.left -= 1;
-            end.at = now + self.sender.rtt.timeout();
+            end.told(now, self.sender.rtt.timeout());
             flags = Some(flags.unwrap_or(0) | end.flags);
             sn = low(self.sender.next_number());
         }
@@ -388,7 +429,8 @@ impl Conversation {
         let is_silent = now.saturating_sub(self.heard_at) >= micros(self.config.dead_after);
         let is_dead = self.sender.timeouts() >= DEAD_LINK && is_silent;
         let is_mute = self.asks >= ASKS && self.ask_due().is_some_and(|at| at <= now);
-        if is_dead || is_mute {
+        let is_cut = self.tail_until().is_some_and(|at| at <= now);
+        if is_dead || is_mute || is_cut {
             self.over = Some(Over::Silent);
             return;
         }
@@ -408,7 +450,7 @@ impl Conversation {
         }
         if let Some(since) = self.abandoned_at {
             let told = !self.peer_is_ours
-                || self.end.as_ref().is_none_or(|end| end.is_known || (end.left == 0 && end.at <= now));
+                || self.end.as_ref().is_none_or(|end| end.is_known() || (end.left == 0 && end.at <= now));
             let is_late = self.linger_until(since) <= now;
             if (self.sender.is_done() && told) || is_late || self.over == Some(Over::PeerLeft) {
                 self.over = Some(Over::Finished);
@@ -426,7 +468,7 @@ impl Conversation {
         // After the last tell, only whoever has nothing else to wait for ends by it.
         let ends_by_it = self.abandoned_at.is_some() && self.sender.is_done();
         let end = self.end.as_ref().filter(|end| {
-            !end.is_known && self.peer_is_ours && self.sender.has_sent_all() && (end.left > 0 || ends_by_it)
+            !end.is_known() && self.peer_is_ours && self.sender.has_sent_all() && (end.left > 0 || ends_by_it)
         });
         let is_trimmed = self.decoder.is_trimmed() && self.sender.is_trimmed() && self.receiver.is_trimmed();
         [
@@ -437,6 +479,7 @@ impl Conversation {
             self.probe_at.or_else(|| self.sender.is_shut_out().then_some(now)),
             end.map(|end| end.at),
             self.abandoned_at.map(|since| self.linger_until(since)),
+            self.tail_until(),
             (!is_trimmed).then_some(self.active_at + TRIM_AFTER),
         ]
         .into_iter()
@@ -452,7 +495,12 @@ impl Conversation {
 
     /// How long what was written before `since` may take to arrive.
     fn linger_until(&self, since: Micros) -> Micros {
-        (since.max(self.heard_at) + LINGER).min(since + 3 * LINGER)
+        (since.max(self.heard_at) + LINGER).min(since + LONGEST_LINGER)
+    }
+
+    /// How long what a peer that left had sent before may take to come: it sends nothing again any more after that.
+    fn tail_until(&self) -> Option<Micros> {
+        self.left_at.filter(|_| !self.has_end()).map(|since| since + LONGEST_LINGER)
     }
 
     /// Our milliseconds, as the peer repeats them.

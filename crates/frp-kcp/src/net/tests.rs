@@ -183,6 +183,16 @@ async fn a_reader_of_a_peer_that_left_does_not_wait_longer_than_the_conversation
     }
 }
 
+#[tokio::test]
+async fn a_reader_of_a_peer_that_left_without_its_tail_waits_for_a_bounded_time() {
+    let mut server = Server::start(Config::multiplexed()).await;
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut stream = left_without_its_tail(&mut server, &peer).await;
+    tokio::time::pause();
+    let read = timeout(Duration::from_secs(60), async { stream.read(&mut [0]).await }).await;
+    assert_eq!(read.expect("it waits").unwrap_err().kind(), ErrorKind::TimedOut);
+}
+
 /// A conversation with number 4 whose peer has sent `hello`, and has left after segments that never came.
 async fn left_without_its_tail(server: &mut Server, peer: &UdpSocket) -> KcpStream {
     peer.send_to(&begin(4, 0, b"hello"), server.addr).await.unwrap();

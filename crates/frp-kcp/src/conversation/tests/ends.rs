@@ -87,13 +87,15 @@ fn an_end_that_nobody_answers_is_not_told_without_a_pause() {
         end.abandon(now);
     };
     let abandon: fn(&mut Conversation, Micros) = |end, now| end.abandon(now);
-    for (ends, over) in [(finish, None), (write_and_abandon, None), (abandon, Some(Over::Finished))] {
+    for (ends, over) in
+        [(finish, None), (write_and_abandon, Some(Over::Finished)), (abandon, Some(Over::Finished))]
+    {
         let mut pair = quiet(Config::multiplexed());
         let end = &mut pair.ends[0];
         assert!(end.peer_is_ours);
         ends(end, pair.now);
         // Nothing that is sent arrives.
-        let until = pair.now + 9 * SECOND;
+        let until = pair.now + 60 * SECOND;
         let mut steps = 0;
         let mut batch = Batch::default();
         let mut now = pair.now;
@@ -104,9 +106,53 @@ fn an_end_that_nobody_answers_is_not_told_without_a_pause() {
             assert!(due > now, "due again at once in step {steps}");
             now = due;
         }
-        assert_eq!((end.end.as_ref().map(|end| end.left), end.over()), (Some(0), over));
+        assert_eq!((end.over(), end.due(now)), (over, None));
         assert!(steps < 60, "{steps} steps");
     }
+}
+
+/// Both ways are cut for so long while something happens at the first end.
+fn cut(pair: &mut Pair, duration: Micros, happens: impl FnOnce(&mut Conversation, Micros)) {
+    pair.paths.iter_mut().for_each(|path| path.is_cut = true);
+    happens(&mut pair.ends[0], pair.now);
+    pair.run_for(duration);
+    pair.paths.iter_mut().for_each(|path| path.is_cut = false);
+}
+
+#[test]
+fn an_end_survives_an_outage_as_what_was_written_does() {
+    let mut pair = quiet(Config::multiplexed());
+    cut(&mut pair, 25 * SECOND, Conversation::finish);
+    let limit = pair.now + 5 * SECOND;
+    pair.run_until(limit, |pair| pair.ends[1].readable() == Readable::End);
+    let mut pair = quiet(Config::multiplexed());
+    cut(&mut pair, 6 * SECOND, Conversation::abandon);
+    let limit = pair.now + 5 * SECOND;
+    pair.run_until(limit, |pair| pair.ends[0].over() == Some(Over::Finished));
+    assert_eq!(pair.ends[1].over(), Some(Over::PeerLeft));
+}
+
+#[test]
+fn an_end_that_was_told_in_vain_is_told_again_when_the_peer_is_heard() {
+    let mut pair = quiet(Config::multiplexed());
+    cut(&mut pair, 120 * SECOND, Conversation::finish);
+    pair.run_for(60 * SECOND);
+    assert_eq!(pair.ends[1].readable(), Readable::Nothing);
+    pair.write(1, b"still here");
+    let limit = pair.now + SECOND;
+    pair.run_until(limit, |pair| pair.ends[1].readable() == Readable::End);
+}
+
+#[test]
+fn who_knows_of_an_end_is_told_until_he_knows_that_nobody_reads() {
+    let mut pair = quiet(Config::multiplexed());
+    pair.ends[0].finish(pair.now);
+    pair.step();
+    // The next one is lost, and the first one is answered.
+    cut(&mut pair, 0, Conversation::abandon);
+    let limit = pair.now + SECOND;
+    pair.run_until(limit, |pair| pair.ends[0].over() == Some(Over::Finished));
+    assert_eq!(pair.ends[1].over(), Some(Over::PeerLeft));
 }
 
 #[test]
