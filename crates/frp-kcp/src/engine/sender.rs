@@ -29,6 +29,8 @@ const KEPT_BUFFERS: usize = 64;
 #[derive(Debug)]
 struct Slot {
     data: Vec<u8>,
+    /// Of the first attempt, and of the last.
+    first_ts: u32,
     ts: u32,
     sent_at: Micros,
     mark: Mark,
@@ -211,13 +213,12 @@ impl Sender {
             true => Some(now.saturating_sub(slot.sent_at)),
             false => (slot.attempts > 1 && age < OLDEST_ATTEMPT).then(|| Micros::from(age) * 1000),
         };
-        if let Some(rtt) = rtt {
-            // Of an earlier attempt almost any time would do, which can be guessed.
-            self.is_proven |= is_of_last;
-            if is_timely {
-                self.rtt.sample(rtt);
-                self.pace.round_trip(now, rtt);
-            }
+        // Where the first timeout is shorter than the path, it is the first attempt that is acknowledged. The times of the
+        // others are not kept, and almost any time would do for them, which can be guessed.
+        self.is_proven |= is_of_last || slot.first_ts == ts;
+        if let Some(rtt) = rtt.filter(|_| is_timely) {
+            self.rtt.sample(rtt);
+            self.pace.round_trip(now, rtt);
         }
         let taken =
             Slot { data: std::mem::take(&mut slot.data), is_acknowledged: false, mark: slot.mark, ..*slot };
@@ -372,6 +373,7 @@ impl Sender {
         self.next += 1;
         self.flight.push_back(Slot {
             data,
+            first_ts: ts,
             ts,
             sent_at: now,
             mark,

@@ -71,6 +71,47 @@ fn a_recent_time_proves_nobody_even_if_a_segment_was_sent_twice() {
 }
 
 #[test]
+fn the_time_of_the_first_attempt_proves_a_peer_behind_a_long_path() {
+    let base = 0x5eed_0000;
+    for (attempt, is_proven) in [(0, true), (1, false), (2, true)] {
+        let mut conversation = Conversation::new(1, Config::single(), base, 0);
+        conversation.write(b"answer");
+        let mut now = 0;
+        let mut times = Vec::new();
+        for _ in 0..3 {
+            assert_eq!(transmitted(&mut conversation, now).len(), 1);
+            times.push(base + u32::try_from(now / MILLISECOND).unwrap());
+            now = conversation.due(now).unwrap();
+        }
+        conversation.receive(now, &reply(Command::Ack, 0, times[attempt], 0));
+        assert_eq!(conversation.is_proven(), is_proven, "attempt {attempt} of {times:x?}");
+    }
+}
+
+#[test]
+fn the_tail_of_a_peer_that_left_is_awaited_no_longer_than_it_may_be_sent() {
+    for (has_come, expected) in [(true, Over::PeerLeft), (false, Over::Silent)] {
+        let mut conversation = Conversation::new(1, Config::multiplexed(), 0, 0);
+        conversation.receive(0, &push(1, 0, b"a"));
+        let mut leaves = Vec::new();
+        let fragment = ENDS | READS_NO_MORE;
+        let tell = Segment { conv: 1, command: Command::Tell, fragment, window: 2048, ts: 0, sn: 2, una: 0 };
+        tell.encode(0, &mut leaves);
+        conversation.receive(0, &leaves);
+        if has_come {
+            conversation.receive(0, &push(1, 1, b"b"));
+        }
+        let mut now = 0;
+        while let Some(at) = conversation.due(now) {
+            assert_eq!(conversation.over(), Some(Over::PeerLeft));
+            now = at.max(now + 1);
+            transmitted(&mut conversation, now);
+        }
+        assert_eq!((conversation.over(), now == LONGEST_LINGER), (Some(expected), !has_come));
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_ignored() {
     let mut conversation = Conversation::new(1, Config::single(), 0, 0);
     for datagram in [
