@@ -115,6 +115,9 @@ pub struct Conversation {
     /// Since when nobody holds the stream.
     abandoned_at: Option<Micros>,
     active_at: Micros,
+    /// Whether receiving panics.
+    #[cfg(test)]
+    pub(crate) has_bug: bool,
 }
 
 /// What the peer is told of the end of our stream.
@@ -176,6 +179,8 @@ impl Conversation {
             over: None,
             abandoned_at: None,
             active_at: now,
+            #[cfg(test)]
+            has_bug: false,
         }
     }
 
@@ -211,6 +216,8 @@ impl Conversation {
 
     /// Takes a datagram. What is none of this conversation is ignored.
     pub fn receive(&mut self, now: Micros, datagram: &[u8]) {
+        #[cfg(test)]
+        assert!(!self.has_bug, "what comes shows a bug");
         let Some(datagram) = Datagram::parse(datagram) else { return };
         self.active_at = now;
         if let Some(segments) = datagram.segments() {

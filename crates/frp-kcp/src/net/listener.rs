@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Waker;
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::{self, JoinError, JoinSet};
 
 use super::driver::{Route, drive};
-use super::shared::Shared;
+use super::shared::{Closed, Shared};
 use super::table::{Found, Table};
 use super::{KcpStream, SOCKET_BUFFER};
 use crate::config::Config;
@@ -129,17 +130,14 @@ impl Receiver {
             },
             Found::Nowhere => return,
         };
-        let now = shared.now();
-        let mut state = shared.lock();
-        let was_proven = state.conversation.is_proven();
-        state.conversation.receive(now, datagram);
-        let is_newly_proven = state.conversation.is_proven() && !was_proven;
-        if is_newly_proven {
-            state.conversation.limit(None);
-        }
-        drop(state);
-        if is_newly_proven {
-            self.table.prove(from, &shared);
+        // A bug may cost a conversation, never all of them.
+        match catch_unwind(AssertUnwindSafe(|| give(&shared, datagram))) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.table.prove(from, &shared);
+                shared.proven.notify_one();
+            }
+            Err(_) => return shared.close(Closed::Stopped),
         }
         if !self.touched.last().is_some_and(|last| Arc::ptr_eq(last, &shared)) {
             self.touched.push(shared);
@@ -183,8 +181,23 @@ impl Receiver {
     }
 }
 
+/// A conversation takes a datagram. True if that proves the peer to be there.
+fn give(shared: &Shared, datagram: &[u8]) -> bool {
+    let now = shared.now();
+    let mut state = shared.lock();
+    let was_proven = state.conversation.is_proven();
+    state.conversation.receive(now, datagram);
+    let is_newly_proven = state.conversation.is_proven() && !was_proven;
+    if is_newly_proven {
+        state.conversation.limit(None);
+    }
+    is_newly_proven
+}
+
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
     use crate::segment::{Command, Segment};
 
@@ -196,6 +209,34 @@ mod tests {
         segment.encode(1, &mut bytes);
         bytes.push(b'x');
         bytes
+    }
+
+    #[tokio::test]
+    async fn a_conversation_that_panics_ends_and_no_other() {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (mut listener, ListenerDriver { socket, mut receiver }) =
+            Listener::new(socket, Config::single()).unwrap();
+        let peers = [[127, 0, 0, 1], [127, 0, 0, 2]].map(|address| SocketAddr::from((address, 9)));
+        let mut streams = Vec::new();
+        for from in peers {
+            receiver.receive(&socket, &begin(), from);
+            streams.push(listener.accept().await.unwrap().stream);
+        }
+        let Found::Known(shared) = receiver.table.find(peers[0], &begin()) else { panic!("it is known") };
+        shared.lock().conversation.has_bug = true;
+        for from in peers {
+            receiver.receive(&socket, &begin(), from);
+        }
+        receiver.wake_touched();
+        let ended = receiver.drivers.join_next_with_id().await.unwrap();
+        receiver.ended(ended);
+        assert!(matches!(receiver.table.find(peers[0], &begin()), Found::Begins(7)));
+        assert!(matches!(receiver.table.find(peers[1], &begin()), Found::Known(_)));
+        let mut read = [0; 2];
+        assert_eq!(streams[0].read(&mut read).await.unwrap(), 1);
+        let error = streams[0].read(&mut read).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotConnected);
+        assert_eq!(streams[1].read(&mut read).await.unwrap(), 1);
     }
 
     #[tokio::test]

@@ -60,6 +60,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Something is to be sent, or it is over.
     pub(super) wake: Notify,
+    /// The peer is where it says it is. For one who waits.
+    pub(super) proven: Notify,
     epoch: Instant,
     pub(super) peer: SocketAddr,
     pub(super) local: SocketAddr,
@@ -86,6 +88,7 @@ impl Shared {
         Self {
             state: Mutex::new(State { conversation, reader: None, writer: None, closed: None }),
             wake: Notify::new(),
+            proven: Notify::new(),
             epoch: Instant::now(),
             peer,
             local,
