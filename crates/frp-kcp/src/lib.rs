@@ -27,7 +27,7 @@ pub mod segment;
 pub use batch::Batch;
 pub use config::Config;
 pub use conversation::Conversation;
-pub use net::{Accepted, Closed, KcpStream, Listener, ListenerDriver, connect, over};
+pub use net::{Accepted, Closed, KcpStream, Listener, ListenerDriver, Proof, connect, over};
 
 /// A time, in microseconds since any one moment that a conversation's owner has chosen.
 pub type Micros = u64;

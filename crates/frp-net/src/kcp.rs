@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-pub use frp_kcp::{Accepted, Config, KcpStream, Listener, ListenerDriver};
+pub use frp_kcp::{Accepted, Config, KcpStream, Listener, ListenerDriver, Proof};
 use frp_stream::Stream;
 use tokio::time::timeout;
 

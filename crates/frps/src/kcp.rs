@@ -1,14 +1,16 @@
 //! Connections on `kcpBindPort`, up to their streams: as on `bindPort`, but for what only TCP connections may be.
 //!
-//! The accept loop awaits no byte of any peer. What strangers may cost is bounded twice: conversations whose peers have
-//! acknowledged nothing by [`frp_net::kcp::Listener`], all together, and all of an address by a table like that of
-//! [`crate::pending`] and by the deadline of the first message, as on `bindPort`.
+//! The accept loop awaits no byte of any peer. What strangers may cost is bounded: conversations whose peers have
+//! acknowledged nothing by [`frp_net::kcp::Listener`], all together, and those of a source whose peers have by a table like
+//! that of [`crate::pending`]; all of them by the deadline of the first message, as on `bindPort`. So whoever forges
+//! addresses displaces nobody who has proved to be at his.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use frp_net::address::{canonical, join_host_port};
-use frp_net::kcp::{self, Accepted, Listener, ListenerDriver};
+use frp_net::kcp::{self, Accepted, Listener, ListenerDriver, Proof};
 use frp_stream::Stream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -17,7 +19,7 @@ use tracing::{info, warn};
 
 use crate::accept::{self, Inbound};
 use crate::core::Core;
-use crate::pending::Pending;
+use crate::pending::{Arrival, Pending, Slot};
 use crate::server::BindError;
 use crate::settings::Settings;
 
@@ -56,7 +58,7 @@ pub(crate) async fn serve(core: Arc<Core>, bound: Bound, stop: CancellationToken
         end.cancelled().await;
         let _ = timeout(CLOSE_TIMEOUT, driving.join_next()).await;
     });
-    // A table of its own: who forges addresses here must not make connections of other ports go.
+    // A table of its own: what comes here must not make connections of other ports go.
     let pending = Pending::new(core.settings.max_pending_per_address);
     loop {
         let accepted = tokio::select! {
@@ -64,12 +66,23 @@ pub(crate) async fn serve(core: Arc<Core>, bound: Bound, stop: CancellationToken
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let Some(Accepted { stream, peer }) = accepted else {
+        let Some(Accepted { stream, peer, proof }) = accepted else {
             return warn!("kcp listener for incoming connections from client closed");
         };
         let peer = canonical(peer);
-        let slot = pending.admit(peer.ip());
+        let (slot, arrival) = pending.expect(peer.ip());
         let inbound = Inbound { stream: Stream::boxed(stream), peer, local };
-        core.tasks.spawn(accept::client_connection(Arc::clone(&core), inbound, slot));
+        core.tasks.spawn(client(Arc::clone(&core), inbound, slot, proof, arrival));
     }
+}
+
+/// The task of a conversation.
+async fn client(core: Arc<Core>, inbound: Inbound, slot: Slot, proof: Proof, arrival: Arrival) {
+    let mut serving = pin!(accept::client_connection(core, inbound, slot));
+    tokio::select! {
+        biased;
+        () = &mut serving => return,
+        () = proof.arrived() => arrival.admit(),
+    }
+    serving.await;
 }

@@ -5,10 +5,10 @@
 //! the cap the oldest pending connection of that source goes and the newcomer stays: whoever fills the table from
 //! a source cannot lock a legitimate client of the same source out, because that client needs only a moment.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,8 @@ pub(crate) struct Pending {
 struct Table {
     next_id: u64,
     by_source: HashMap<Source, BTreeMap<u64, CancellationToken>>,
+    /// Connections that are not counted yet.
+    expected: HashSet<u64>,
 }
 
 /// What is counted together; see the module.
@@ -54,11 +56,41 @@ impl Pending {
         self.admit_of(Source(Ipv6Addr::UNSPECIFIED.into()), format_args!(""))
     }
 
+    /// A connection that says it is from `address`, which counts as soon as it has arrived. Until then it displaces nobody.
+    pub(crate) fn expect(self: &Arc<Self>, address: IpAddr) -> (Slot, Arrival) {
+        let slot = self.slot(address.into());
+        self.lock().expected.insert(slot.id);
+        let arrival =
+            Arrival { id: slot.id, address, evicted: slot.evicted.clone(), pending: Arc::clone(self) };
+        (slot, arrival)
+    }
+
     fn admit_of(self: &Arc<Self>, source: Source, named: fmt::Arguments<'_>) -> Slot {
-        let evicted = CancellationToken::new();
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = self.slot(source);
+        self.count(self.lock(), slot.id, source, &slot.evicted, named);
+        slot
+    }
+
+    fn slot(self: &Arc<Self>, source: Source) -> Slot {
+        let mut table = self.lock();
         let id = table.next_id;
         table.next_id += 1;
+        drop(table);
+        Slot { id, source, evicted: CancellationToken::new(), pending: Arc::clone(self) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(
+        &self,
+        mut table: MutexGuard<'_, Table>,
+        id: u64,
+        source: Source,
+        evicted: &CancellationToken,
+        named: fmt::Arguments<'_>,
+    ) {
         let of_source = table.by_source.entry(source).or_default();
         let oldest = if of_source.len() >= self.cap { of_source.pop_first() } else { None };
         of_source.insert(id, evicted.clone());
@@ -67,11 +99,11 @@ impl Pending {
             tracing::warn!("too many connections {named}that have not logged in, closing the oldest");
             token.cancel();
         }
-        Slot { id, source, evicted, pending: Arc::clone(self) }
     }
 
     fn release(&self, source: Source, id: u64) {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.lock();
+        table.expected.remove(&id);
         if let Some(of_source) = table.by_source.get_mut(&source) {
             of_source.remove(&id);
             if of_source.is_empty() {
@@ -105,6 +137,26 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.pending.release(self.source, self.id);
+    }
+}
+
+/// That a connection may still turn out to come from where it says.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    id: u64,
+    address: IpAddr,
+    evicted: CancellationToken,
+    pending: Arc<Pending>,
+}
+
+impl Arrival {
+    /// It does: it counts from now on, unless it is identified or has ended already.
+    pub(crate) fn admit(self) {
+        let mut table = self.pending.lock();
+        if table.expected.remove(&self.id) {
+            let (source, named) = (self.address.into(), self.address);
+            self.pending.count(table, self.id, source, &self.evicted, format_args!("from [{named}] "));
+        }
     }
 }
 
@@ -152,9 +204,40 @@ mod tests {
     }
 
     #[test]
+    fn who_is_only_expected_displaces_nobody() {
+        let pending = Pending::new(1);
+        let first = pending.admit(A);
+        let (second, arrival) = pending.expect(A);
+        assert!(!first.evicted.is_cancelled());
+        arrival.admit();
+        assert!(first.evicted.is_cancelled());
+        assert!(!second.evicted.is_cancelled());
+        let _third = pending.admit(A);
+        assert!(second.evicted.is_cancelled());
+    }
+
+    #[test]
+    fn who_was_identified_or_has_ended_arrives_too_late_to_count() {
+        let pending = Pending::new(1);
+        let first = pending.admit(A);
+        let (second, arrival) = pending.expect(A);
+        second.identified();
+        arrival.admit();
+        let (third, arrival) = pending.expect(A);
+        drop(third);
+        arrival.admit();
+        assert!(!first.evicted.is_cancelled());
+    }
+
+    #[test]
     fn a_connection_that_ended_leaves_nothing_behind() {
         let pending = Pending::new(4);
         drop(pending.admit(A));
-        assert!(pending.table.lock().unwrap().by_source.is_empty());
+        drop(pending.expect(A));
+        let (slot, arrival) = pending.expect(A);
+        arrival.admit();
+        drop(slot);
+        let table = pending.table.lock().unwrap();
+        assert!(table.by_source.is_empty() && table.expected.is_empty());
     }
 }

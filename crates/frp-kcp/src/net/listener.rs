@@ -1,6 +1,7 @@
 //! All conversations of one socket.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,6 +38,24 @@ pub struct Accepted {
     pub stream: KcpStream,
     /// Where the peer is, as the socket says it: an IPv4 address may be a mapped one.
     pub peer: SocketAddr,
+    /// Whether it is there.
+    pub proof: Proof,
+}
+
+/// That a peer is where it says it is: anybody can write any address on a datagram.
+pub struct Proof(Arc<Shared>);
+
+impl Proof {
+    /// Resolves when the peer has acknowledged something that was sent to it; never if it does not.
+    pub async fn arrived(self) {
+        self.0.proven.notified().await;
+    }
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proof").field("peer", &self.0.peer).finish_non_exhaustive()
+    }
 }
 
 /// Where conversations come from.
@@ -150,7 +169,8 @@ impl Receiver {
         let shared = Arc::new(Shared::new(conv, self.config.clone(), from, self.local));
         shared.lock().conversation.limit(Some(UNPROVEN_SEGMENTS));
         let id = self.table.add(from, conv, Arc::clone(&shared), UNPROVEN);
-        place.send(Accepted { stream: KcpStream::new(Arc::clone(&shared)), peer: from });
+        let proof = Proof(Arc::clone(&shared));
+        place.send(Accepted { stream: KcpStream::new(Arc::clone(&shared)), peer: from, proof });
         let route = Route { socket: Arc::clone(socket), to: Some(from) };
         self.spawn((from, id), drive(Arc::clone(&shared), route));
         Some(shared)

@@ -14,7 +14,7 @@ mod table;
 mod tests;
 
 pub use client::{connect, over};
-pub use listener::{Accepted, Listener, ListenerDriver, UNPROVEN};
+pub use listener::{Accepted, Listener, ListenerDriver, Proof, UNPROVEN};
 pub use shared::Closed;
 pub use stream::KcpStream;
 

@@ -90,30 +90,52 @@ async fn silence_ends_after_ten_seconds() {
     }
 }
 
-/// Whoever forges addresses here has none there.
-#[tokio::test]
-async fn strangers_over_kcp_make_room_for_each_other_and_not_those_on_other_ports() {
-    let mut kcp = Kcp::with(|config| config.transport.max_pending_per_address = 1).await;
-    let stranger = kcp.frps.connect().await;
-    let mut first = kcp.connect().await;
-    first.write_all(b"o").await.unwrap();
-    let mut second = kcp.connect().await;
-    second.write_all(b"o").await.unwrap();
-    assert!(closed(&mut first).await);
-    assert!(logs_in(stranger).await);
+/// What begins a conversation, and stops in its first message.
+fn begin(conv: u32) -> Vec<u8> {
+    let rest = b"\x51\0\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\x08\0\0\0o\0\0\0\0\0\0\0";
+    [&conv.to_le_bytes()[..], rest].concat()
 }
 
 /// Begins of conversations from few sockets and with many numbers, as whoever forges addresses sends them.
 #[tokio::test]
 async fn a_hundred_thousand_strangers_do_not_lock_a_client_out() {
     let mut kcp = Kcp::with(|_| {}).await;
-    let mut datagram = b"\0\0\0\0\x51\0\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\x08\0\0\0o\0\0\0\0\0\0\0".to_vec();
     for source in 0..200_u8 {
         let stranger = UdpSocket::bind((Ipv4Addr::new(127, 2, 0, source + 1), 0)).await.unwrap();
         for conv in 0..500_u32 {
-            datagram[..4].copy_from_slice(&conv.to_le_bytes());
-            stranger.send_to(&datagram, (Ipv4Addr::LOCALHOST, kcp.port)).await.unwrap();
+            stranger.send_to(&begin(conv), (Ipv4Addr::LOCALHOST, kcp.port)).await.unwrap();
         }
     }
     assert!(logs_in(kcp.connect().await).await);
+}
+
+/// A client that has proved its address, and has not yet said who it is.
+async fn proven(kcp: &mut Kcp) -> Stream {
+    // Its part of the handshake acknowledges the server's.
+    secured(kcp.connect().await).await
+}
+
+#[tokio::test]
+async fn strangers_do_not_displace_a_proven_client_that_is_logging_in() {
+    let mut kcp = Kcp::with(|config| config.transport.max_pending_per_address = 2).await;
+    let client = proven(&mut kcp).await;
+    // They write the client's address on their datagrams.
+    for conv in 1..20 {
+        let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        stranger.send_to(&begin(conv), (Ipv4Addr::LOCALHOST, kcp.port)).await.unwrap();
+        // What it sent was accepted.
+        soon(stranger.recv(&mut [0; 100])).await.unwrap();
+    }
+    assert!(logs_in(client).await);
+}
+
+#[tokio::test]
+async fn proven_clients_over_kcp_make_room_for_each_other_and_not_those_on_other_ports() {
+    let mut kcp = Kcp::with(|config| config.transport.max_pending_per_address = 1).await;
+    let stranger = kcp.frps.connect().await;
+    let mut first = proven(&mut kcp).await;
+    let second = proven(&mut kcp).await;
+    assert!(closed(&mut first).await);
+    assert!(logs_in(second).await);
+    assert!(logs_in(stranger).await);
 }
