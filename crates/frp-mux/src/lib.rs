@@ -32,9 +32,10 @@
 //!
 //! # Where it differs from upstream on the wire
 //!
-//! - A stream is opened and acknowledged with delta 0 instead of 6 MiB; its window grows with later updates, as
-//!   long as that helps. A grown window is updated by quarters.
-//! - To learn the round trip, a session that begins to carry bulk pings once before its first keepalive is due.
+//! - A stream is opened and acknowledged with delta 0 instead of 6 MiB, or over a path with a long round trip with what
+//!   that needs; its window grows with later updates, as long as that helps. A grown window is updated by quarters.
+//! - To learn the round trip, a session pings once before its first keepalive is due: when its owner asks for that
+//!   ([`Session::measure_round_trip`]), or when it begins to carry bulk and does not know it.
 //! - A keepalive that is not answered within 10 s ends the session only if nothing else has come for 10 s either: on a
 //!   slow path the answer stands behind the data.
 //! - A stream that is dropped rather than shut down is reset if the peer has sent, or sends, what nobody will read.

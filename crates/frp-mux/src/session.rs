@@ -93,6 +93,14 @@ impl Session {
         }
     }
 
+    /// Pings at once, unless the session sends no pings of its own, so that streams begin with the window that a long
+    /// path needs. Without it the session learns the round trip when its first stream is acknowledged, or carries bulk.
+    pub fn measure_round_trip(&self) {
+        let mut state = self.shared.lock();
+        state.engine.measure_round_trip();
+        self.shared.unlock(state, false);
+    }
+
     /// Ends the session and all its streams. What was written before and fits the peer's windows still goes out, for
     /// half a second at most; then the transport is closed. No goaway is sent, as upstream sends none.
     pub fn close(&self) {

@@ -90,10 +90,13 @@ impl Session {
         }
     }
 
-    /// The peer has said who it is: what bounds strangers no longer applies.
+    /// The peer has said who it is: what bounds strangers no longer applies, and its path may be measured.
     pub fn identified(&self) {
         match self {
-            Self::Mux(session) => session.set_inbound_limit(usize::MAX),
+            Self::Mux(session) => {
+                session.set_inbound_limit(usize::MAX);
+                session.measure_round_trip();
+            }
             Self::Quic(session) => session.identified(),
         }
     }

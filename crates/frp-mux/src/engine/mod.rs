@@ -108,6 +108,7 @@ impl Engine {
     pub fn new(role: Role, config: Config) -> Self {
         let budget = Budget {
             left: config.window_budget,
+            kept: config.window_budget / 2,
             max_window: config.max_window.max(INITIAL_WINDOW),
             round_trip: None,
         };
@@ -133,6 +134,13 @@ impl Engine {
         }
     }
 
+    /// Asks for a ping at the next opportunity, to learn the round trip, unless the session sends none.
+    pub fn measure_round_trip(&mut self) {
+        if self.config.keepalive_interval.is_some_and(|interval| !interval.is_zero()) {
+            self.deadlines.want_ping();
+        }
+    }
+
     /// Opens a stream. The caller sees to it that no more than the backlog are unacknowledged
     /// (see [`Engine::take_acknowledged`]).
     ///
@@ -151,9 +159,11 @@ impl Engine {
         }
         let id = self.next_id;
         self.advance_id();
-        let key = self.table.insert(Stream::new(id, false, Holder::Handle, now));
+        let mut stream = Stream::new(id, false, Holder::Handle, now);
+        let delta = stream.window.open(&mut self.budget);
+        let key = self.table.insert(stream);
         self.deadlines.opened(key, now);
-        self.push_control(Header::window(id, Flags::SYN, 0));
+        self.push_control(Header::window(id, Flags::SYN, delta));
         Ok(key)
     }
 
@@ -176,7 +186,8 @@ impl Engine {
             stream.holder = Holder::Handle;
             // FIN of the peer alone leaves the stream alive; it cannot be over on both sides here.
             let id = stream.id;
-            self.push_control(Header::window(id, Flags::ACK, 0));
+            let delta = stream.window.open(&mut self.budget);
+            self.push_control(Header::window(id, Flags::ACK, delta));
             return Some(key);
         }
         None

@@ -1,6 +1,8 @@
 //! The receive window of a stream: how much the peer may send ahead of the reader.
 //!
-//! It starts at the protocol's 256 KiB. It doubles while it, and not the path or the reader, holds the peer back: while
+//! It starts at the protocol's 256 KiB, or, over a path whose round trip is known to be long, at what 1 Gb/s needs
+//! there: else a stream stands still until its first update is back, and a short one never gets further. Half of the
+//! session's budget is kept for streams that turn out to need more. A window doubles while it, and not the path or the reader, holds the peer back: while
 //! it does not fit twice what passes in a round trip. Beyond 1 MiB that is not enough, because a loaded path shows a
 //! longer round trip than it has: then doubling it the last time must have let more pass, too. A path whose round trip is
 //! long for sure, because no more than a window or two passed in it, gets eight times the window at once: each
@@ -20,6 +22,8 @@ const MEASURE_EASY: Duration = Duration::from_millis(2);
 const MEASURE_MIN: Duration = Duration::from_millis(20);
 /// From here on a round trip is long: no two programs on one machine or in one room have it.
 const LONG: Duration = Duration::from_millis(10);
+/// Bytes a second that a stream over a long path has a window for from its first byte on.
+const AHEAD: u64 = 1_000_000_000 / 8;
 /// A window whose next update takes longer than this is larger than it need be.
 const SHRINK_AFTER: Duration = Duration::from_secs(10);
 
@@ -27,6 +31,8 @@ const SHRINK_AFTER: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Budget {
     pub(super) left: usize,
+    /// What streams that begin leave of it.
+    pub(super) kept: usize,
     /// The largest window of one stream.
     pub(super) max_window: u32,
     /// The shortest of the latest round trips, once one is known.
@@ -62,6 +68,21 @@ impl ReceiveWindow {
             measuring: Duration::ZERO,
             rate: 0,
         }
+    }
+
+    /// The stream begins: the delta to open or acknowledge it with.
+    pub(super) fn open(&mut self, budget: &mut Budget) -> u32 {
+        let Some(round_trip) = budget.round_trip.filter(|round_trip| *round_trip >= LONG) else { return 0 };
+        let wanted = u128::from(AHEAD) * round_trip.as_micros() / 1_000_000;
+        let wanted =
+            u32::try_from(wanted).unwrap_or(u32::MAX).min(budget.max_window).saturating_sub(self.size);
+        // A quarter of what there is stays for the next one.
+        let spare = budget.left.saturating_sub(budget.kept) / 4 * 3;
+        let delta = wanted.min(u32::try_from(spare).unwrap_or(u32::MAX));
+        self.size += delta;
+        self.left += delta;
+        budget.left -= delta as usize;
+        delta
     }
 
     /// What the peer may still send.

@@ -311,3 +311,23 @@ async fn table_the_257th_waiting_stream_is_reset() {
         assert_eq!(server.session.accept().await.unwrap().id(), 1 + 2 * id);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_round_trip_is_measured_acknowledges_with_the_window_for_it() {
+    let (server, mut peer) = server_and_peer();
+    let _control = accepted(&server, &mut peer, 1).await;
+    server.session.measure_round_trip();
+    peer.expect(Header::ping(Flags::SYN, 0)).await;
+    tokio::time::advance(Duration::from_millis(20)).await;
+    peer.send(Header::ping(Flags::ACK, 0)).await;
+    peer.send(Header::window(3, Flags::SYN, 0)).await;
+    let _bulk = server.session.accept().await.unwrap();
+    peer.expect(Header::window(3, Flags::ACK, 2_500_000 - (256 << 10))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_sends_no_pings_measures_nothing() {
+    let (server, mut peer) = server_and_peer_with(Config { keepalive_interval: None, ..Config::default() });
+    server.session.measure_round_trip();
+    let _stream = accepted(&server, &mut peer, 1).await;
+}

@@ -138,8 +138,69 @@ fn a_slow_stream_keeps_its_first_window() {
     assert_eq!(window, INITIAL_WINDOW);
 }
 
+/// The deltas with which the next streams that the peer opens are acknowledged.
+fn acknowledged(engine: &mut Engine, ids: impl Iterator<Item = u32>) -> Vec<u32> {
+    ids.map(|id| {
+        feed_header(engine, Header::window(id, Flags::SYN, 0)).unwrap();
+        engine.accept().unwrap();
+        let headers = headers(&sent(engine, START));
+        assert_eq!(
+            (headers[0].kind, headers[0].stream, headers[0].flags),
+            (Kind::WindowUpdate, id, Flags::ACK)
+        );
+        headers[0].length
+    })
+    .collect()
+}
+
+#[test]
+fn a_stream_over_a_long_path_begins_with_the_window_for_it() {
+    let mut engine = server();
+    engine.learn_round_trip(20 * MS);
+    assert_eq!(acknowledged(&mut engine, [1].into_iter()), [2_500_000 - INITIAL_WINDOW]);
+    let mut engine = client();
+    engine.learn_round_trip(100 * MS);
+    engine.open(START).unwrap();
+    assert_eq!(
+        headers(&sent(&mut engine, START)),
+        [Header::window(1, Flags::SYN, (6 << 20) - INITIAL_WINDOW)]
+    );
+}
+
+#[test]
+fn a_stream_over_a_short_path_begins_with_the_first_window() {
+    let mut engine = server();
+    engine.learn_round_trip(9 * MS);
+    assert_eq!(acknowledged(&mut engine, [1].into_iter()), [0]);
+}
+
+#[test]
+fn streams_that_begin_leave_half_of_the_budget() {
+    let mut engine = server();
+    engine.learn_round_trip(100 * MS);
+    let deltas = acknowledged(&mut engine, (0..100).map(|at| 1 + 2 * at));
+    assert!(deltas[1] > INITIAL_WINDOW && deltas[99] == 0, "{deltas:?}");
+    assert!(engine.budget.left >= 8 << 20, "{}", engine.budget.left);
+    for id in (0..100).map(|at| 1 + 2 * at) {
+        feed_header(&mut engine, Header::window(id, Flags::RST, 0)).unwrap();
+    }
+    assert_eq!(engine.budget.left, 16 << 20);
+}
+
+#[test]
+fn a_first_window_over_a_long_path_may_be_used_at_once() {
+    let mut engine = server();
+    engine.learn_round_trip(100 * MS);
+    feed_header(&mut engine, Header::window(1, Flags::SYN, 0)).unwrap();
+    let key = engine.accept().unwrap();
+    sent(&mut engine, START);
+    assert!(stream_in(&mut engine, key, 1, 6 << 20, START, false).is_empty());
+    assert_eq!(engine.table.get(key).unwrap().window.left(), 0);
+    assert!(matches!(feed_data(&mut engine, 1, &[0]), Err(SessionEnd::Protocol(_))));
+}
+
 fn budget() -> Budget {
-    Budget { left: 16 << 20, max_window: 6 << 20, round_trip: Some(500 * MS) }
+    Budget { left: 16 << 20, kept: 8 << 20, max_window: 6 << 20, round_trip: Some(500 * MS) }
 }
 
 /// A window that is used up in every round trip, until it grows no more.
