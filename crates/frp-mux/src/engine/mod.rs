@@ -108,7 +108,7 @@ impl Engine {
     pub fn new(role: Role, config: Config) -> Self {
         let budget = Budget {
             left: config.window_budget,
-            kept: config.window_budget / 2,
+            kept: config.window_budget / 4,
             max_window: config.max_window.max(INITIAL_WINDOW),
             round_trip: None,
         };

@@ -1,7 +1,7 @@
 //! The receive window of a stream: how much the peer may send ahead of the reader.
 //!
 //! It starts at the protocol's 256 KiB, or, over a path whose round trip is known to be long, at what 1 Gb/s needs
-//! there: else a stream stands still until its first update is back, and a short one never gets further. Half of the
+//! there: else a stream stands still until its first update is back, and a short one never gets further. A quarter of the
 //! session's budget is kept for streams that turn out to need more. A window doubles while it, and not the path or the reader, holds the peer back: while
 //! it does not fit twice what passes in a round trip. Beyond 1 MiB that is not enough, because a loaded path shows a
 //! longer round trip than it has: then doubling it the last time must have let more pass, too. A path whose round trip is

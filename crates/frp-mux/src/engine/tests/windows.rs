@@ -175,12 +175,13 @@ fn a_stream_over_a_short_path_begins_with_the_first_window() {
 }
 
 #[test]
-fn streams_that_begin_leave_half_of_the_budget() {
+fn streams_that_begin_leave_a_quarter_of_the_budget() {
     let mut engine = server();
     engine.learn_round_trip(100 * MS);
     let deltas = acknowledged(&mut engine, (0..100).map(|at| 1 + 2 * at));
-    assert!(deltas[1] > INITIAL_WINDOW && deltas[99] == 0, "{deltas:?}");
-    assert!(engine.budget.left >= 8 << 20, "{}", engine.budget.left);
+    // The next one is often opened while the first still waits for its user.
+    assert!(deltas[1] > 4 << 20 && deltas[99] == 0, "{deltas:?}");
+    assert!(engine.budget.left >= 4 << 20, "{}", engine.budget.left);
     for id in (0..100).map(|at| 1 + 2 * at) {
         feed_header(&mut engine, Header::window(id, Flags::RST, 0)).unwrap();
     }
@@ -200,7 +201,7 @@ fn a_first_window_over_a_long_path_may_be_used_at_once() {
 }
 
 fn budget() -> Budget {
-    Budget { left: 16 << 20, kept: 8 << 20, max_window: 6 << 20, round_trip: Some(500 * MS) }
+    Budget { left: 16 << 20, kept: 4 << 20, max_window: 6 << 20, round_trip: Some(500 * MS) }
 }
 
 /// A window that is used up in every round trip, until it grows no more.
