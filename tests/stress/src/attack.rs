@@ -3,28 +3,22 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use frp_kcp::segment::{Command, Segment};
 use frp_proto::digest;
 use frp_proto::msg::{Login, Message};
 use frp_proto::v1;
-use frp_test_support::programs::Role;
-use frp_test_support::service::Service;
-use frp_test_support::tunnel::{Proxy, Setting, client_ini, server_ini, start_program};
-use frp_test_support::{ports, traffic};
+use frp_test_support::ports;
+use frp_test_support::tunnel::Setting;
 use rand::RngCore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use crate::memory::Watch;
 use crate::scene::Outcome;
+use crate::victim::Victim;
 
-/// The most that frps may grow at its peak.
-pub(crate) const GROWTH: u64 = 60 << 20;
-/// The longest that a legitimate client may take from its start to its first byte.
-pub(crate) const CLIENT_WAIT: Duration = Duration::from_secs(3);
 /// How long an attacker waits for the server's reaction before it gives up.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -85,55 +79,18 @@ impl Attack {
 /// Runs one attack against a fresh server.
 pub(crate) async fn run(attack: &Attack) -> Result<Outcome> {
     let setting = Setting { mux: attack.mux, tls: attack.mux, ..Setting::default() };
-    let folder = std::env::temp_dir().join(format!("frp-stress-{}-{}", std::process::id(), ports::free()));
-    std::fs::create_dir_all(&folder)?;
-    let result = in_folder(attack, setting, &folder).await;
-    let _ = std::fs::remove_dir_all(&folder);
-    result
-}
-
-async fn in_folder(attack: &Attack, setting: Setting, folder: &std::path::Path) -> Result<Outcome> {
     let port = ports::free();
     // What is on the same number is another port.
     let kcp = matches!(attack.kind, Kind::Conversations);
-    let kcp_port = if kcp { format!("\nkcp_bind_port = {port}") } else { String::new() };
-    let server = server_ini(setting, port, &format!("log_level = info{kcp_port}"));
-    std::fs::write(folder.join("frps.ini"), server)?;
-    let mut frps = start_program(Role::Frps, folder)?;
-    frps.line("frps started successfully").await?;
-    let quiet = frps.output().len();
-    let watch = Watch::start(&frps)?;
-
+    let server = if kcp { format!("kcp_bind_port = {port}") } else { String::new() };
+    let victim = Victim::start(setting, port, &server).await?;
     let mut attackers = JoinSet::new();
     launch(attack.kind, port, &mut attackers);
-
-    let echo = Service::echo().await?;
-    let proxy = Proxy::new("tcp", "echo", echo.port());
-    let common = if kcp { "login_fail_exit = false\nprotocol = kcp" } else { "login_fail_exit = false" };
-    let ini = client_ini(setting, port, common, std::slice::from_ref(&proxy));
-    std::fs::write(folder.join("frpc.ini"), ini)?;
-    let began = Instant::now();
-    let mut frpc = start_program(Role::Frpc, folder)?;
-    frpc.line("start proxy success").await?;
-    traffic::echo(proxy.remote, b"x").await?;
-    let client = began.elapsed();
-
-    while let Some(attacker) = attackers.join_next().await {
-        attacker?;
-    }
-    let growth = watch.growth();
-    // Another client after the storm: the server is none the worse.
-    traffic::echo(proxy.remote, b"still there").await.context("after the attack")?;
-    let lines = frps.output();
-    let mentioned = |line: &&String| attack.logs.iter().any(|text| line.contains(text));
-    let log = lines.get(quiet..).unwrap_or_default().iter().find(mentioned).cloned();
-    let log = log.with_context(|| format!("frps logged nothing like {:?}: {lines:#?}", attack.logs))?;
-    ensure!(growth <= GROWTH, "frps grew by {} MiB", growth >> 20);
-    ensure!(client <= CLIENT_WAIT, "a legitimate client waited {client:?}");
-    Ok(Outcome { frps: Some(growth), frpc: None, client: Some(client), log })
+    let client = if kcp { "protocol = kcp" } else { "" };
+    victim.withstands(attackers, port, client, attack.logs).await
 }
 
-fn launch(kind: Kind, port: u16, attackers: &mut JoinSet<()>) {
+fn launch(kind: Kind, port: u16, attackers: &mut JoinSet<Result<()>>) {
     let count = match kind {
         Kind::Garbage | Kind::Truncated | Kind::HugeLength | Kind::MuxLength => 1000,
         Kind::PoolCount(_) => 20,
@@ -146,6 +103,7 @@ fn launch(kind: Kind, port: u16, attackers: &mut JoinSet<()>) {
         attackers.spawn(async move {
             // Being cut off is what an attacker has to expect.
             let _ = timeout(PATIENCE * 2, one(kind, port, number)).await;
+            Ok(())
         });
     }
 }

@@ -15,6 +15,7 @@ mod outage;
 mod scene;
 mod spoofed;
 mod unread;
+mod victim;
 
 use anyhow::{Result, bail};
 
