@@ -109,8 +109,12 @@ fn command() -> Command {
         .arg(flag("builtin", "The built-in load even where iperf3 and wrk are installed"))
         .arg(flag("smoke", "One short round without thresholds, to see that everything works"))
         .arg(
-            value("markdown", "FILE", "Put the tables into FILE, in place of its last section, \"## Results\"")
-                .value_parser(value_parser!(PathBuf)),
+            value(
+                "markdown",
+                "FILE",
+                "Put the tables into FILE, in place of its section \"## Results\", or \"## Results over transports\"",
+            )
+            .value_parser(value_parser!(PathBuf)),
         )
         .arg(value("csv", "FILE", "Write every single figure to FILE").value_parser(value_parser!(PathBuf)))
 }

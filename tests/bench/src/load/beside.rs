@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, interval_at, timeout_at};
 
 use super::{Exchanges, GRACE};
-use crate::service::http::{ANSWER, REQUEST, REQUEST_ENDLESS};
+use crate::service::http::{self, REQUEST_ENDLESS};
 
 /// Time between two requests of one connection, if the answers come in time.
 const PACE: Duration = Duration::from_millis(500);
@@ -22,8 +22,7 @@ pub(crate) async fn run(public: u16, connections: usize, seconds: f64) -> Result
     // connections, and the kernel tries again after a second.
     for _ in 0..connections {
         let mut stream = TcpStream::connect(("127.0.0.1", public)).await?;
-        stream.write_all(REQUEST).await?;
-        stream.read_exact(&mut [0; ANSWER.len()]).await?;
+        http::ask(&mut stream).await?;
         streams.push(stream);
     }
     let mut bulk = JoinSet::new();
@@ -61,14 +60,11 @@ async fn endless(mut stream: TcpStream, started: tokio::sync::oneshot::Sender<()
 /// Notes for each request how long its answer took.
 async fn paced(mut stream: TcpStream, first: Instant, end: Instant, times: &mut Vec<Duration>) -> Result<()> {
     stream.set_nodelay(true)?;
-    let mut answer = [0; ANSWER.len()];
     let mut turns = interval_at(first, PACE);
     loop {
         turns.tick().await;
         let sent = Instant::now();
-        stream.write_all(REQUEST).await?;
-        stream.read_exact(&mut answer).await?;
-        ensure!(answer == ANSWER, "another answer");
+        http::ask(&mut stream).await?;
         times.push(sent.elapsed());
         if Instant::now() >= end {
             return Ok(());

@@ -38,6 +38,7 @@ pub(crate) async fn drained(services: &Services, round_trip: Duration) {
         let mut before = None;
         while before != Some(services.received.all()) {
             before = Some(services.received.all());
+            // That nothing is on its way shows in nothing but silence for longer than a round trip.
             sleep(round_trip + Duration::from_millis(50)).await;
         }
     };

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use anyhow::{Context, Result};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, timeout};
 
-use crate::service::http::{ANSWER, REQUEST};
+use crate::service::http;
 
 /// How many are opened at once.
 const AT_ONCE: usize = 32;
@@ -22,16 +21,13 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// One of them was not served.
 pub(crate) async fn open(public: u16, count: usize) -> Result<Vec<TcpStream>> {
     let permits = Arc::new(Semaphore::new(AT_ONCE));
-    let mut tasks = JoinSet::new();
+    let mut tasks: JoinSet<Result<TcpStream>> = JoinSet::new();
     for _ in 0..count {
         let permits = Arc::clone(&permits);
         tasks.spawn(async move {
             let _permit = permits.acquire().await?;
             let mut stream = TcpStream::connect(("127.0.0.1", public)).await?;
-            stream.write_all(REQUEST).await?;
-            let mut answer = [0; ANSWER.len()];
-            stream.read_exact(&mut answer).await?;
-            ensure!(answer == ANSWER, "another answer");
+            http::ask(&mut stream).await?;
             Ok(stream)
         });
     }

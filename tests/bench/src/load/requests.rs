@@ -1,13 +1,12 @@
 //! Our own keep-alive requests.
 
-use anyhow::{Result, ensure};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use anyhow::Result;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, timeout_at};
 
 use super::{Exchanges, GRACE, KEPT_ALIVE};
-use crate::service::http::{ANSWER, REQUEST};
+use crate::service::http;
 
 /// Sends requests one after another on each of [`KEPT_ALIVE`] connections for so many seconds.
 ///
@@ -34,12 +33,9 @@ pub(crate) async fn run(public: u16, seconds: f64) -> Result<Exchanges> {
 /// Notes for each request how long its answer took.
 async fn exchanges(mut stream: TcpStream, end: Instant, times: &mut Vec<Duration>) -> Result<()> {
     stream.set_nodelay(true)?;
-    let mut answer = [0; ANSWER.len()];
     loop {
         let sent = Instant::now();
-        stream.write_all(REQUEST).await?;
-        stream.read_exact(&mut answer).await?;
-        ensure!(answer == ANSWER, "another answer");
+        http::ask(&mut stream).await?;
         times.push(sent.elapsed());
         if Instant::now() >= end {
             return Ok(());

@@ -1,5 +1,7 @@
-//! A small HTTP service: every GET gets the same answer, but that to `/endless` goes on until the user leaves; `/once` and `Connection: close` end the connection after it.
+//! A small HTTP service: every GET gets the same answer, but that to `/endless` goes on until the user leaves; `/once` and
+//! `Connection: close` end the connection after it.
 
+use anyhow::{Result, ensure};
 use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +16,18 @@ pub(crate) const REQUEST_ENDLESS: &[u8] = b"GET /endless HTTP/1.1\r\nHost: bench
 /// The one answer.
 pub(crate) const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!";
+
+/// Sends [`REQUEST`] and reads its answer.
+///
+/// # Errors
+/// The connection broke, or something else came.
+pub(crate) async fn ask(stream: &mut TcpStream) -> Result<()> {
+    stream.write_all(REQUEST).await?;
+    let mut answer = [0; ANSWER.len()];
+    stream.read_exact(&mut answer).await?;
+    ensure!(answer == ANSWER, "another answer");
+    Ok(())
+}
 
 /// Its body.
 pub(crate) const BODY: &[u8] = b"Hello, world!";

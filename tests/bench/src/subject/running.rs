@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use frp_test_support::impairment::Impairment;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Plan, loopback};
 use crate::child::Child;
 use crate::load::{datagrams, handshakes, vhost};
-use crate::service::http::{ANSWER, REQUEST};
+use crate::service::http;
 
 /// The longest that a tunnel may take to come up.
 const START: Duration = Duration::from_secs(15);
@@ -136,9 +135,5 @@ async fn until(programs: &mut [Child], what: &str, holds: impl AsyncFn() -> bool
 
 async fn answers(public: u16) -> Result<()> {
     let mut stream = TcpStream::connect(loopback(public)).await?;
-    stream.write_all(REQUEST).await?;
-    let mut answer = [0; ANSWER.len()];
-    stream.read_exact(&mut answer).await.context("no answer")?;
-    ensure!(answer == ANSWER, "another answer");
-    Ok(())
+    http::ask(&mut stream).await
 }
