@@ -85,13 +85,24 @@ fn work_connection(folder: &str) -> [Vec<u8>; 2] {
     }
 }
 
-/// Asks for a work connection: the stream, and what the client sent first on it.
-async fn asked(frps: &mut Frps, control: &mut Control, expected: &[u8]) -> (Stream, Vec<u8>) {
+/// Asks for a work connection, which has to begin as the recorded client's did, and plays the server's part of it.
+async fn played(
+    folder: &str,
+    frps: &mut Frps,
+    control: &mut Control,
+    theirs: &[u8],
+    servers: &[u8],
+) -> Stream {
     control.send(frp_proto::msg::ReqWorkConn::default()).await;
     let mut stream = frps.stream().await;
-    let mut first = vec![0; expected.len()];
-    soon(stream.read_exact(&mut first)).await.unwrap();
-    (stream, first)
+    let payload = split(framing(folder), theirs).1.len();
+    let first = &theirs[..theirs.len() - payload];
+    let mut sent = vec![0; first.len()];
+    soon(stream.read_exact(&mut sent)).await.unwrap();
+    assert_eq!(sent, first, "{folder}");
+    stream.write_all(servers).await.unwrap();
+    stream.flush().await.unwrap();
+    stream
 }
 
 #[tokio::test]
@@ -132,12 +143,7 @@ async fn work_connections_answer_what_the_original_sent_as_the_original_did() {
             _ => frps.accept_json(&run_id).await,
         };
         control.start().await;
-        let payload = split(framing(folder), &theirs).1.len();
-        let first = &theirs[..theirs.len() - payload];
-        let (mut work, sent) = asked(&mut frps, &mut control, first).await;
-        assert_eq!(sent, first, "{folder}");
-        work.write_all(&servers).await.unwrap();
-        work.flush().await.unwrap();
+        let work = played(folder, &mut frps, &mut control, &theirs, &servers).await;
         let layers = Layers {
             encryption: encrypted.then(|| key::derive(RECORDED_TOKEN.as_bytes())),
             compression: compressed,
@@ -161,11 +167,7 @@ async fn recorded_datagrams_are_answered_with_the_recorded_bytes() {
         control.start().await;
         let [theirs, servers] = work_connection(folder);
         let payload = split(framing(folder), &theirs).1;
-        let first = &theirs[..theirs.len() - payload.len()];
-        let (mut work, sent) = asked(&mut frps, &mut control, first).await;
-        assert_eq!(sent, first, "{folder}");
-        work.write_all(&servers).await.unwrap();
-        work.flush().await.unwrap();
+        let mut work = played(folder, &mut frps, &mut control, &theirs, &servers).await;
         for _ in 0..2 {
             let mut buffer = [0; 100];
             let (length, user) = soon(service.recv_from(&mut buffer)).await.unwrap();
@@ -273,12 +275,7 @@ async fn recorded_owners() {
         let mut control = session(folder, &mut frps).await;
         control.start().await;
         let [theirs, servers] = work_connection(folder);
-        let payload = split(framing(folder), &theirs).1.len();
-        let first = &theirs[..theirs.len() - payload];
-        let (mut work, sent) = asked(&mut frps, &mut control, first).await;
-        assert_eq!(sent, first, "{folder}");
-        work.write_all(&servers).await.unwrap();
-        work.flush().await.unwrap();
+        let work = played(folder, &mut frps, &mut control, &theirs, &servers).await;
         let encryption = encrypted.then(|| key::derive(RECORDED_TOKEN.as_bytes()));
         hear(&mut Layers { encryption, ..Layers::default() }.apply(work), "hello").await;
         frpc.stop().await;
