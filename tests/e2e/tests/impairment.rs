@@ -18,6 +18,9 @@ use tokio::time::{interval, sleep};
 const AT_ONCE: usize = 10;
 /// Bytes each way of each of two transfers at once, one plain and one with layers.
 const BULK: u64 = 1 << 20;
+/// How long the line is a hole in the midst of a slow transfer. It is a condition of the line, as its rate is: longer than
+/// senders wait before they send again, and shorter than any keepalive is patient.
+const SHORT_HOLE: Duration = Duration::from_millis(500);
 /// A transport serves again within this time of a black hole's end.
 const RECOVERY: Duration = Duration::from_secs(40);
 
@@ -30,7 +33,8 @@ enum Bad {
     Slow,
     /// A black hole that lasts until the client has given its connection up.
     Hole,
-    /// A black hole of a minute, with keepalives as they are when nothing is configured. It takes its time.
+    /// A black hole that lasts until both have given the connection up and the client has tried in vain to make another,
+    /// with keepalives as they are when nothing is configured, which is why it takes about a minute.
     LongHole,
 }
 
@@ -160,8 +164,7 @@ async fn slow(scene: &Scene, proxies: &[Carried; 3]) -> Result<()> {
         })
         .await?;
         line.black_hole(true);
-        // So long is the hole.
-        sleep(Duration::from_millis(500)).await;
+        sleep(SHORT_HOLE).await;
         line.black_hole(false);
         Ok(())
     };
@@ -172,14 +175,15 @@ async fn slow(scene: &Scene, proxies: &[Carried; 3]) -> Result<()> {
 }
 
 async fn hole(scene: &mut Scene, proxies: &[Carried; 3], bad: Bad) -> Result<()> {
+    /// Of old releases, too, which "reconnect".
+    const TRIES: &str = "connect to server...";
     carries(proxies).await.context("before")?;
     let line = scene.line.as_ref().context("a line")?;
     line.black_hole(true);
+    scene.frpc.lines(TRIES, 2).await.context("give the connection up")?;
     if bad == Bad::LongHole {
-        sleep(Duration::from_secs(60)).await;
-    } else {
-        // Old releases "reconnect".
-        scene.frpc.lines("connect to server...", 2).await.context("give the connection up")?;
+        scene.frps.line("client exit success").await.context("notice that the client is gone")?;
+        scene.frpc.lines(TRIES, 3).await.context("try in vain")?;
     }
     line.black_hole(false);
     serves_within(proxies[0].remote, RECOVERY).await?;
