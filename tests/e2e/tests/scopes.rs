@@ -1,6 +1,7 @@
 //! `auth.additionalScopes` of method `token`, where both sides agree and where they do not.
 
 use anyhow::{Result, ensure};
+use frp_test_support::programs::{Role, is_old};
 use frp_test_support::service::Service;
 use frp_test_support::tunnel::{Proxy, Setting, Tunnel};
 use frp_test_support::{traffic, within};
@@ -30,8 +31,12 @@ async fn proofs_that_are_asked_for_and_proofs_that_are_not() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn heartbeats_without_the_proof_that_is_asked_for_end_the_session() -> Result<()> {
     let mut tunnel = Tunnel::start_with(DEFAULT, &[], HEARTBEATS, OFTEN).await?;
-    let error = "pong message contains error: token in heartbeat doesn't match token from configuration";
-    tunnel.frpc.line(error).await?;
+    // Old servers close before they have said so; of old clients it is a "Pong" alone.
+    if !is_old(Role::Frps) {
+        let error = "contains error: token in heartbeat doesn't match token from configuration";
+        let line = tunnel.frpc.line(error).await?;
+        ensure!(line.contains("pong message ") || is_old(Role::Frpc), "{line}");
+    }
     // The login itself is good, so the client comes back.
     tunnel.frpc.lines("login to server success", 2).await?;
     Ok(())

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use frp_test_support::http::{self, Connection};
 use frp_test_support::kind::{Access, Doors, Kind};
 use frp_test_support::process::Process;
-use frp_test_support::programs::{Maker, Role};
+use frp_test_support::programs::{Maker, Role, is_old};
 use frp_test_support::tunnel::{Setting, Tunnel, Visitor, client_ini, start_program, visitor_ini};
 use frp_test_support::{skipped, tls, traffic};
 use tokio::task::JoinSet;
@@ -154,7 +154,7 @@ async fn wrong_key(scene: &mut Scene) -> Result<()> {
             }
         }
         Kind::Tcpmux => {
-            if old(Role::Frps) || old(Role::Frpc) {
+            if is_old(Role::Frps) || is_old(Role::Frpc) {
                 skipped("old releases know no passwords of tcpmux proxies");
                 return Ok(());
             }
@@ -201,7 +201,7 @@ async fn unknown(scene: &mut Scene) -> Result<()> {
             let refused = tls::connect(traffic::connect(port).await?, NOBODY).await.err();
             let text = format!("{:#}", refused.context("a stranger's name was served")?);
             // Old releases answer with a page, as if they had been asked in the clear.
-            ensure!(text.contains("UnrecognisedName") || old(Role::Frps), "{text}");
+            ensure!(text.contains("UnrecognisedName") || is_old(Role::Frps), "{text}");
         }
         Kind::Tcpmux => {
             let mut connection = Connection::open(port).await?;
@@ -231,11 +231,6 @@ async fn refused(frpc: &mut Process, access: &Access, why: &str) -> Result<()> {
         ensure!(got.is_empty(), "{} bytes came", got.len());
     }
     frpc.line(why).await.map(drop)
-}
-
-/// Whether a side is a release before the current one.
-fn old(role: Role) -> bool {
-    matches!(Maker::from_env(role), Maker::Original(release) if release != "v0.70.1")
 }
 
 macro_rules! cells {

@@ -77,6 +77,15 @@ impl Maker {
     }
 }
 
+/// The release that we follow.
+pub const CURRENT: &str = "v0.70.1";
+
+/// Whether the program of `role` in this run is of a release before [`CURRENT`], which says some things in other words.
+#[must_use]
+pub fn is_old(role: Role) -> bool {
+    matches!(Maker::from_env(role), Maker::Original(release) if release != CURRENT)
+}
+
 /// Whether both sides of this run are ours.
 #[must_use]
 pub fn both_ours() -> bool {
