@@ -4,7 +4,7 @@
 //! and so on with the next request. Backends are work connections that are kept for the next request of the same
 //! site, whoever's it is.
 //!
-//! - [`Sites`], [`Site`] (`site`): what routes lead to, groups included; `policy`: what a proxy wants done to heads
+//! - [`Sites`], `Site` (`site`): what routes lead to, groups included; `policy`: what a proxy wants done to heads
 //! - `pool`: backend connections between two requests; `backend`: one of them
 //! - `session`: a user's connection; `plan`: what becomes of a request, decided by its head alone; `exchange`: a
 //!   request and its response; `tunnel`: bytes after a CONNECT or an upgrade
