@@ -12,6 +12,7 @@
 //! | [`config`] | `frp-config` |
 //! | [`kcp`] | `frp-kcp` |
 //! | [`net`] | `frp-net` |
+//! | [`oidc`] | `frp-oidc` |
 //! | [`http`] | `frp-http` |
 //! | [`cli`] | `frp-cli` |
 //!
@@ -27,6 +28,7 @@ pub mod kcp;
 pub mod mutate;
 pub mod mux;
 pub mod net;
+pub mod oidc;
 pub mod pieces;
 pub mod proto;
 pub mod seeds;
@@ -77,6 +79,7 @@ pub fn targets() -> Vec<Target> {
         config::targets(),
         kcp::targets(),
         net::targets(),
+        oidc::targets(),
         http::targets(),
         cli::targets(),
     ]
