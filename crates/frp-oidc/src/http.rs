@@ -352,7 +352,8 @@ impl Target {
             other => return Err(format!("unsupported protocol scheme {:?}", other.unwrap_or_default())),
         };
         let host = uri.host().unwrap_or_default();
-        if host.is_empty() {
+        let bare = host.trim_matches(['[', ']']);
+        if bare.is_empty() {
             return Err("http: no Host in request URL".to_owned());
         }
         let authority =
@@ -363,7 +364,7 @@ impl Target {
             None => default_port,
         };
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Ok(Self { is_tls, host: host.trim_matches(['[', ']']).to_owned(), port, authority, path })
+        Ok(Self { is_tls, host: bare.to_owned(), port, authority, path })
     }
 }
 
@@ -422,7 +423,8 @@ mod tests {
         assert_eq!((target.is_tls, target.host.as_str(), target.port), (true, "::1", 443));
         assert_eq!((target.authority.as_str(), target.path.as_str()), ("[::1]", "/"));
         assert_eq!(Target::parse("ftp://a.test").unwrap_err(), "unsupported protocol scheme \"ftp\"");
-        for url in ["", "/path", "a.test", "http://", "http://a b/"] {
+        // The last one would be this host.
+        for url in ["", "/path", "a.test", "http://", "http://a b/", "http://[]/"] {
             assert!(Target::parse(url).is_err(), "{url}");
         }
     }
