@@ -175,15 +175,16 @@ async fn slow(scene: &Scene, proxies: &[Carried; 3]) -> Result<()> {
 }
 
 async fn hole(scene: &mut Scene, proxies: &[Carried; 3], bad: Bad) -> Result<()> {
-    /// Of old releases, too, which "reconnect".
+    /// Of old releases, too, which "reconnect", and say nothing of the first time.
     const TRIES: &str = "connect to server...";
     carries(proxies).await.context("before")?;
+    let before = scene.frpc.count(TRIES);
     let line = scene.line.as_ref().context("a line")?;
     line.black_hole(true);
-    scene.frpc.lines(TRIES, 2).await.context("give the connection up")?;
+    scene.frpc.lines(TRIES, before + 1).await.context("give the connection up")?;
     if bad == Bad::LongHole {
         scene.frps.line("client exit success").await.context("notice that the client is gone")?;
-        scene.frpc.lines(TRIES, 3).await.context("try in vain")?;
+        scene.frpc.lines(TRIES, before + 2).await.context("try in vain")?;
     }
     line.black_hole(false);
     serves_within(proxies[0].remote, RECOVERY).await?;
