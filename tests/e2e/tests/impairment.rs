@@ -125,7 +125,7 @@ async fn survives(bad: Bad, pair: &Pair, way: Way) -> Result<()> {
     let done = match bad {
         Bad::Lossy => lossy(&scene, &proxies).await,
         Bad::Slow => slow(&scene, &proxies).await,
-        Bad::Hole | Bad::LongHole => hole(&mut scene, &proxies, bad).await,
+        Bad::Hole | Bad::LongHole => hole(&mut scene, &proxies, bad, pair.gives_dials_up(way)).await,
     };
     done.with_context(|| scene.outputs())
 }
@@ -174,7 +174,7 @@ async fn slow(scene: &Scene, proxies: &[Carried; 3]) -> Result<()> {
     Ok(())
 }
 
-async fn hole(scene: &mut Scene, proxies: &[Carried; 3], bad: Bad) -> Result<()> {
+async fn hole(scene: &mut Scene, proxies: &[Carried; 3], bad: Bad, gives_dials_up: bool) -> Result<()> {
     /// Of old releases, too, which "reconnect", and say nothing of the first time.
     const TRIES: &str = "connect to server...";
     carries(proxies).await.context("before")?;
@@ -184,7 +184,9 @@ async fn hole(scene: &mut Scene, proxies: &[Carried; 3], bad: Bad) -> Result<()>
     scene.frpc.lines(TRIES, before + 1).await.context("give the connection up")?;
     if bad == Bad::LongHole {
         scene.frps.line("client exit success").await.context("notice that the client is gone")?;
-        scene.frpc.lines(TRIES, before + 2).await.context("try in vain")?;
+        if gives_dials_up {
+            scene.frpc.lines(TRIES, before + 2).await.context("try in vain")?;
+        }
     }
     line.black_hole(false);
     serves_within(proxies[0].remote, RECOVERY).await?;

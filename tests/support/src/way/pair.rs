@@ -116,6 +116,13 @@ impl Pair {
         self.is_stock() && way.transport == Transport::Kcp && !way.mux
     }
 
+    /// Whether the client gives up a connection that is never answered. The original's waits for the answer to a request for
+    /// a websocket without a bound.
+    #[must_use]
+    pub fn gives_dials_up(&self, way: Way) -> bool {
+        self.frpc == Maker::Ours || !matches!(way.transport, Transport::Websocket | Transport::Wss)
+    }
+
     /// Whether neither is ours.
     #[must_use]
     pub fn is_stock(&self) -> bool {
