@@ -144,6 +144,12 @@ async fn a_group_goes_on_when_one_of_its_members_dies() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_black_holed_connection_is_replaced() -> Result<()> {
+    if Maker::from_env(Role::Frps) == Maker::Original("v0.69.0".to_owned()) {
+        skipped(
+            "frps of v0.69.0 keeps a client out for as long as its dead session lasts, its own client, too",
+        );
+        return Ok(());
+    }
     for setting in [DEFAULT, Setting { mux: false, ..DEFAULT }] {
         let echo = Service::echo().await?;
         let proxy = Proxy::new("tcp", "echo", echo.port());
