@@ -31,7 +31,12 @@ async fn a_wrong_token_is_refused_and_ends_the_client() -> Result<()> {
     let ini = client_ini(DEFAULT, tunnel.port, "", &[]).replace("token = secret", "token = guessed");
     let mut stranger = second_client(tunnel.folder(), &ini)?;
     stranger.line("token in login doesn't match token from configuration").await?;
-    ensure!(stranger.wait().await?.code() == Some(1), "a refused first login exits with 1");
+    let status = stranger.wait().await?;
+    if Maker::from_env(Role::Frpc) == Maker::Original("v0.51.3".to_owned()) {
+        skipped("frpc of v0.51.3 exits with 0 after a refused first login");
+        return Ok(());
+    }
+    ensure!(status.code() == Some(1), "a refused first login exits with 1");
     Ok(())
 }
 
@@ -171,8 +176,9 @@ async fn a_black_holed_connection_is_replaced() -> Result<()> {
 
         relay.swallow_open_connections();
         frpc.lines("start proxy success", 2).await.context("log in again with the same run id")?;
-        // Old releases write it with a capital.
-        frps.line("eplaced by client").await?;
+        // Old servers write it with a capital. Old clients look after their multiplexed connection no sooner than the server
+        // does, which may then have ended it by itself.
+        frps.line(if is_old(Role::Frpc) { "client exit success" } else { "eplaced by client" }).await?;
         traffic::echo(proxy.remote, b"after").await?;
     }
     Ok(())
