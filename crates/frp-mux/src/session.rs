@@ -93,8 +93,8 @@ impl Session {
         }
     }
 
-    /// Pings at once, unless the session sends no pings of its own, so that streams begin with the window that a long
-    /// path needs. Without it the session learns the round trip when its first stream is acknowledged, or carries bulk.
+    /// Pings at once, unless the round trip is known or the session sends no pings of its own, so that streams begin with
+    /// the window that a long path needs. Without it the session learns the round trip when its first stream is acknowledged, or carries bulk.
     pub fn measure_round_trip(&self) {
         let mut state = self.shared.lock();
         state.engine.measure_round_trip();

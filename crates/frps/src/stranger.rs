@@ -37,9 +37,12 @@ impl Connection {
         self.spoken.load(Ordering::Relaxed)
     }
 
-    /// The client has logged in or named a run id that is here: what bounds strangers no longer applies.
+    /// The client has logged in or named a run id that is here: what bounds strangers no longer applies. Each stream of a
+    /// session says so; once is enough.
     pub(crate) fn identified(&self) {
-        self.known.store(true, Ordering::Relaxed);
+        if self.known.swap(true, Ordering::Relaxed) {
+            return;
+        }
         self.slot.identified();
         if let Some(session) = &self.session {
             session.identified();
@@ -91,4 +94,39 @@ pub(crate) enum ProofError {
     Timeout,
     #[error("too many connections that have not logged in")]
     Evicted,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use frp_mux::Config;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::pending::Pending;
+
+    /// Each work connection identifies the session that it comes in.
+    #[tokio::test]
+    async fn a_session_is_identified_once() {
+        let (ours, mut theirs) = duplex(1024);
+        let (session, driver) = frp_mux::Session::server(ours, Config::default());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(driver);
+        let slot = Pending::new(1).admit(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let connection = Connection::new(slot, Some(Session::Mux(session.clone())));
+        connection.identified();
+        assert!(connection.is_identified());
+        let mut ping = [0; 12];
+        theirs.read_exact(&mut ping).await.unwrap();
+        assert_eq!(ping, [0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        connection.identified();
+        // The answer, after which another ping could go.
+        theirs.write_all(&[0, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0]).await.unwrap();
+        theirs.shutdown().await.unwrap();
+        let mut more = Vec::new();
+        theirs.read_to_end(&mut more).await.unwrap();
+        assert_eq!(more, b"");
+    }
 }

@@ -134,9 +134,10 @@ impl Engine {
         }
     }
 
-    /// Asks for a ping at the next opportunity, to learn the round trip, unless the session sends none.
+    /// Asks for a ping at the next opportunity, to learn the round trip, unless it is known or the session sends none.
     pub fn measure_round_trip(&mut self) {
-        if self.config.keepalive_interval.is_some_and(|interval| !interval.is_zero()) {
+        let pings = self.config.keepalive_interval.is_some_and(|interval| !interval.is_zero());
+        if pings && self.budget.round_trip.is_none() {
             self.deadlines.want_ping();
         }
     }

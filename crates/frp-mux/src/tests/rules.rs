@@ -326,6 +326,18 @@ async fn a_session_whose_round_trip_is_measured_acknowledges_with_the_window_for
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_round_trip_that_is_known_is_not_measured_again() {
+    let (server, mut peer) = server_and_peer();
+    server.session.measure_round_trip();
+    peer.expect(Header::ping(Flags::SYN, 0)).await;
+    peer.send(Header::ping(Flags::ACK, 0)).await;
+    // What comes before it has been taken by then.
+    let _first = accepted(&server, &mut peer, 1).await;
+    server.session.measure_round_trip();
+    let _second = accepted(&server, &mut peer, 3).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_that_sends_no_pings_measures_nothing() {
     let (server, mut peer) = server_and_peer_with(Config { keepalive_interval: None, ..Config::default() });
     server.session.measure_round_trip();
